@@ -1,0 +1,118 @@
+/* engine.c - an engine: made, set, freed; the step it is in. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/state.h"
+
+lh_status lh__list_add(lh__list *list, void *item) {
+    if (list->count == list->room) {
+        int64_t room = list->room ? 2 * list->room : 16;
+        void **items = realloc(list->items, (size_t)room * sizeof *items);
+
+        if (!items)
+            return LH_ENOMEM;
+        list->items = items;
+        list->room = room;
+    }
+    list->items[list->count++] = item;
+    return LH_OK;
+}
+
+void lh__list_free(lh__list *list, void (*free_item)(void *)) {
+    while (list->count > 0)
+        free_item(list->items[--list->count]);
+    free(list->items);
+    *list = (lh__list){0};
+}
+
+static const lh__device *device_named(const char *name, lh__error *err) {
+    if (name && strcmp(name, "cpu") == 0)
+        return lh__device_cpu();
+    if (name && strcmp(name, "ref") == 0)
+        return lh__device_ref();
+    lh__fail(err, LH_EUNSUPPORTED, "there is no device \"%s\"; there are cpu and ref",
+             name ? name : "");
+    return NULL;
+}
+
+lh__engine *lh__engine_new(const lh__engine_options *o, lh__error *err) {
+    const lh__device *device = device_named(o->device, err);
+    lh__engine *e;
+
+    if (!device)
+        return NULL;
+    if (o->threads < 1 || (o->dtype != LH_F32 && o->dtype != LH_F64)) {
+        lh__fail(err, LH_EINVAL,
+                 "an engine needs at least one thread and dtype float32 or float64");
+        return NULL;
+    }
+    e = calloc(1, sizeof *e);
+    if (e)
+        e->pool = lh__pool_new(o->threads);
+    if (!e || !e->pool) {
+        lh__fail(err, LH_ENOMEM, "%d compute threads can't be started; ask for fewer", o->threads);
+        free(e);
+        return NULL;
+    }
+    e->options = *o;
+    e->options.device = device->name;
+    e->device = device;
+    e->err = &e->own_err;
+    e->training = e->grad_enabled = 1;
+    return e;
+}
+
+void lh__engine_free(lh__engine *e) {
+    if (!e)
+        return;
+    lh__list_free(&e->schedulers, e->free_scheduler);
+    lh__list_free(&e->optimizers, e->free_optimizer);
+    lh__params_free(e);
+    lh__arena_free(&e->arena);
+    lh__pool_free(e->pool);
+    free(e);
+}
+
+void lh__engine_set_error(lh__engine *e, lh__error *err) {
+    e->err = err;
+}
+
+const lh__device *lh__engine_device(const lh__engine *e) {
+    return e->device;
+}
+
+lh__pool *lh__engine_pool(const lh__engine *e) {
+    return e->pool;
+}
+
+const lh__engine_options *lh__engine_get_options(const lh__engine *e) {
+    return &e->options;
+}
+
+lh__arena_use lh__engine_arena(const lh__engine *e) {
+    return (lh__arena_use){lh__arena_used(&e->arena), e->arena.reserved, e->arena.growths};
+}
+
+void lh__step_begin(lh__engine *e, int32_t phase, uint64_t step) {
+    lh__arena_reset(&e->arena);
+    e->tape = NULL;
+    e->under = NULL;
+    e->landing = NULL;
+    e->phase = (uint32_t)phase;
+    e->step = step;
+    e->ordinal = 0;
+}
+
+int32_t lh__set_training(lh__engine *e, int32_t on) {
+    int32_t was = e->training;
+
+    e->training = on;
+    return was;
+}
+
+int32_t lh__set_grad_enabled(lh__engine *e, int32_t on) {
+    int32_t was = e->grad_enabled;
+
+    e->grad_enabled = on;
+    return was;
+}

@@ -1,0 +1,96 @@
+/* engine.h - tensors, recorded operators, gradients: what a training step is computed with.
+ *
+ * Define-by-run: lh__op checks a call against the catalogue, computes its result at once with the
+ * device's kernel, and, where a gradient may be wanted, leaves a node on the tape. lh__backward
+ * walks the tape in reverse; gradients are themselves operators of the catalogue. Tensors of a step
+ * live in the step arena and vanish together at lh__step_begin; parameters and buffers live in flat
+ * buffers. Invariants: after the arena has grown to what a step needs, a step allocates nothing; a
+ * result never depends on the number of threads; random values are a function of (seed, phase, step,
+ * ordinal among the step's random operators, element). One thread at a time.
+ */
+#ifndef LH_ENGINE_ENGINE_H
+#define LH_ENGINE_ENGINE_H
+
+#include "engine/error.h"
+#include "kernels/kernel.h"
+
+typedef struct lh__engine lh__engine;
+typedef struct lh__node lh__node;
+typedef struct lh__param lh__param;
+
+struct lh_tensor {
+    lh__view view;
+    lh__node *node;        /* the operator that made it; NULL: a leaf */
+    lh__param *param;      /* the parameter or buffer that it is, or NULL */
+    lh_tensor *grad;       /* during a backward pass: what has arrived so far; else NULL */
+    int32_t requires_grad; /* a gradient flows through it */
+    int32_t reserved;
+};
+
+typedef struct lh__engine_options {
+    const char *device;  /* "cpu" or "ref" */
+    int32_t threads;     /* >= 1 */
+    int32_t dtype;       /* of parameters declared as 0, and of real literals: LH_F32 or LH_F64 */
+    uint64_t seed;
+    int32_t detect_anomaly; /* check every result; the error names operator, file and line */
+} lh__engine_options;
+
+/* An engine, or NULL with the reason in `err`. */
+lh__engine *lh__engine_new(const lh__engine_options *o, lh__error *err);
+void lh__engine_free(lh__engine *e); /* NULL allowed */
+
+/* Where the engine's errors go: the first one sticks until the caller clears it. Never NULL. */
+void lh__engine_set_error(lh__engine *e, lh__error *err);
+const lh__device *lh__engine_device(const lh__engine *e);
+lh__pool *lh__engine_pool(const lh__engine *e);
+const lh__engine_options *lh__engine_get_options(const lh__engine *e);
+
+/* Phases keep the random numbers of training apart from those of evaluation. */
+enum { LH__PHASE_TRAIN = 0, LH__PHASE_EVAL = 1, LH__PHASE_SANITY = 2, LH__PHASE_INIT = 3 };
+
+/* Begins a step: drops the tensors and the tape of the one before, O(1). `step` numbers the step
+ * within its phase for random operators. */
+void lh__step_begin(lh__engine *e, int32_t phase, uint64_t step);
+
+/* Training or evaluation mode (dropout); recording of gradients on or off. Return what it was. */
+int32_t lh__set_training(lh__engine *e, int32_t on);
+int32_t lh__set_grad_enabled(lh__engine *e, int32_t on);
+
+/* One operator (codes of lhost/ops.h and kernels/kernel.h). NULL on an error, which names the
+ * operator, the shapes or dtypes, and the author's file and line; NULL, unrecorded, when an input is
+ * NULL (an optional input is left out by a smaller n_inputs). Inputs are of this step, or
+ * parameters. */
+lh_tensor *lh__op(lh__engine *e, const lh_op_call *call);
+
+/* A tensor of this step around `data`, contiguous, borrowed until the next lh__step_begin. */
+lh_tensor *lh__tensor_wrap(lh__engine *e, int32_t dtype, int32_t ndim, const int64_t *shape,
+                           const void *data);
+
+/* A tensor of this step with a copy of `data` (row-major), or zeros when NULL. */
+lh_tensor *lh__tensor_new(lh__engine *e, int32_t dtype, int32_t ndim, const int64_t *shape,
+                          const void *data);
+
+/* Reads all elements in row-major order into `dst` of exactly `size` bytes; writes likewise into a
+ * parameter, buffer or contiguous tensor. lh__item: the one element, as double; NaN and an error
+ * when there are several. */
+lh_status lh__tensor_read(lh__engine *e, const lh_tensor *t, void *dst, uint64_t size);
+lh_status lh__tensor_write(lh__engine *e, lh_tensor *t, const void *src, uint64_t size);
+lh_status lh__tensor_assign(lh__engine *e, lh_tensor *dst, const lh_tensor *src);
+double lh__item(lh__engine *e, const lh_tensor *t);
+
+/* Adds d(scale * loss)/d(parameter) to the gradients of the parameters that require one and that
+ * the loss depends on. Errors: the loss is not one real element, depends on no such parameter, or
+ * its tape was used up by an earlier call without retain_graph. */
+lh_status lh__backward(lh__engine *e, lh_tensor *loss, double scale, int32_t retain_graph);
+
+/* Gradient of the scalar `loss` to `x`, a tensor of this step with requires_grad set (for tests and
+ * for gradients of inputs); a tensor of this step, or NULL. */
+lh_tensor *lh__grad_of(lh__engine *e, lh_tensor *loss, lh_tensor *x);
+
+/* Bytes of the step arena in use and reserved; how often it had to grow since the start. */
+typedef struct lh__arena_use {
+    int64_t used, reserved, growths;
+} lh__arena_use;
+lh__arena_use lh__engine_arena(const lh__engine *e);
+
+#endif

@@ -1,0 +1,218 @@
+/* operator.c - one call of an operator: look up, check, allocate, run, record.
+ *
+ * Invariant: a tensor that lh__op returns is complete: its values are computed and, where a
+ * gradient may be wanted, its node is on the tape.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "engine/shapes.h"
+#include "engine/state.h"
+#include "kernels/view.h"
+
+/* Input v as an elementwise kernel gets it: broadcast to the shape of `out`. */
+static void broadcast_view(const lh__view *v, const lh__view *out, lh__view *to) {
+    int32_t lead = out->ndim - v->ndim;
+
+    to->data = v->data;
+    to->dtype = v->dtype;
+    to->ndim = out->ndim;
+    for (int32_t d = 0; d < out->ndim; d++) {
+        to->shape[d] = out->shape[d];
+        to->stride[d] = d < lead || v->shape[d - lead] != out->shape[d] ? 0 : v->stride[d - lead];
+    }
+}
+
+/* The message for the first element that is not finite, with detect_anomaly. O(elements).
+ * An infinity that comes from an infinite input is what the author asked for. */
+static int64_t find_bad(const lh__view *v, int32_t infinities) {
+    int64_t n = lh__view_numel(v);
+
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = lh__view_offset(v, i);
+        double x = v->dtype == LH_F32 ? ((float *)v->data)[at] : ((double *)v->data)[at];
+
+        if (isnan(x) || (infinities && isinf(x)))
+            return i;
+    }
+    return -1;
+}
+
+static lh_status check_finite(const lh__check *c) {
+    int32_t infinities = c->n_in > 0;
+    int64_t at;
+
+    if (c->out.dtype != LH_F32 && c->out.dtype != LH_F64)
+        return LH_OK;
+    for (int32_t i = 0; i < c->n_in; i++) {
+        const lh__view *v = &c->in[i]->view;
+
+        if ((v->dtype == LH_F32 || v->dtype == LH_F64) && find_bad(v, 1) >= 0)
+            infinities = 0;
+    }
+    at = find_bad(&c->out, infinities);
+    if (at < 0)
+        return LH_OK;
+    return lh__reject(
+        c, LH_ENAN,
+        "element %lld of the result is not finite; look at the operands, the learning "
+        "rate, and logarithms or divisions by numbers near 0",
+        (long long)at);
+}
+
+static lh__philox_key next_key(lh__engine *e, const lh__row *row) {
+    if (row->flags & LH__REPLAYS && e->under)
+        return e->under->key;
+    if (row->flags & LH__RANDOM)
+        return (lh__philox_key){e->options.seed, (uint64_t)e->phase << 32 | e->ordinal++, e->step};
+    return (lh__philox_key){0};
+}
+
+/* Finds memory for c->out and runs the kernel. */
+static lh_status compute(lh__check *c, lh__philox_key key) {
+    lh__engine *e = c->e;
+    uint32_t op = c->row->flags & LH__COPIES ? (uint32_t)LH__OP_COPY : c->call->op;
+    int32_t elementwise = c->row->shape == lh__shape_broadcast;
+    lh__view broadcast[LH__MAX_INPUTS];
+    const lh__view *few[8], **views = few;
+    int64_t bytes = lh__view_make_contiguous(&c->out);
+
+    if (bytes < 0)
+        return lh__reject(c, LH_ESHAPE, "the result has more elements than can be counted");
+    if (e->landing && c->row->flags & LH__LANDS && e->landing->dtype == c->out.dtype &&
+        lh__same_shape(e->landing, &c->out))
+        c->out.data = e->landing->data;
+    else
+        c->out.data = lh__arena_alloc(&e->arena, (size_t)bytes);
+    if (c->n_in > 8)
+        views = lh__arena_alloc(&e->arena, (size_t)c->n_in * sizeof *views);
+    if (!c->out.data || !views)
+        return lh__reject(c, LH_ENOMEM, "no memory for a result of %lld bytes", (long long)bytes);
+    for (int32_t i = 0; i < c->n_in; i++) {
+        views[i] = &c->in[i]->view;
+        if (elementwise && !lh__same_shape(views[i], &c->out)) {
+            broadcast_view(views[i], &c->out, &broadcast[i]);
+            views[i] = &broadcast[i];
+        }
+    }
+    e->device->kernels[op](&(lh__kernel_call){.op = op,
+                                              .n_in = c->n_in,
+                                              .n_ints = c->n_ints,
+                                              .n_reals = c->call->n_reals,
+                                              .in = views,
+                                              .out = &c->out,
+                                              .ints = c->ints,
+                                              .reals = c->call->reals,
+                                              .key = key,
+                                              .pool = e->pool});
+    return e->options.detect_anomaly ? check_finite(c) : LH_OK;
+}
+
+/* Puts the call on the tape if a gradient may be wanted of it. */
+static lh_status record(const lh__check *c, lh_tensor *out, lh__philox_key key) {
+    const lh_op_call *call = c->call;
+    size_t n_in = (size_t)c->n_in, ints = (size_t)c->n_ints * sizeof(int64_t);
+    size_t reals = (size_t)call->n_reals * sizeof(double);
+    uint32_t any = 0;
+    lh__node *n;
+    char *p;
+
+    if (!c->e->grad_enabled)
+        return LH_OK;
+    for (int32_t i = 0; i < c->n_in; i++)
+        any |= c->in[i]->requires_grad && lh__row_gradient(c->row, i);
+    if (!any || (out->view.dtype != LH_F32 && out->view.dtype != LH_F64))
+        return LH_OK;
+    n = lh__arena_alloc(&c->e->arena, sizeof *n + n_in * sizeof(lh_tensor *) + ints + reals + n_in);
+    if (!n)
+        return lh__reject(c, LH_ENOMEM, "no memory to record it");
+    p = (char *)(n + 1);
+    *n = (lh__node){.row = c->row,
+                    .older = c->e->tape,
+                    .out = out,
+                    .in = (lh_tensor **)p,
+                    .ints = (int64_t *)(p + n_in * sizeof(lh_tensor *)),
+                    .reals = (double *)(p + n_in * sizeof(lh_tensor *) + ints),
+                    .needs = (uint8_t *)p + n_in * sizeof(lh_tensor *) + ints + reals,
+                    .n_in = c->n_in,
+                    .n_ints = c->n_ints,
+                    .n_reals = call->n_reals,
+                    .file = call->file,
+                    .line = call->line,
+                    .key = key};
+    for (int32_t i = 0; i < c->n_in; i++) {
+        n->in[i] = c->in[i];
+        n->needs[i] = c->in[i]->requires_grad && lh__row_gradient(c->row, i);
+    }
+    if (ints)
+        memcpy((void *)n->ints, c->ints, ints);
+    if (reals)
+        memcpy((void *)n->reals, call->reals, reals);
+    out->node = c->e->tape = n;
+    out->requires_grad = 1;
+    return LH_OK;
+}
+
+static int within(int32_t n, int32_t min, int32_t max) {
+    return n >= min && (max == LH__ANY || n <= max);
+}
+
+/* What doesn't need a look at the operands. */
+static lh_status check_counts(const lh__check *c) {
+    const lh__row *row = c->row;
+    const lh_op_call *call = c->call;
+    int32_t bad_in = !within(call->n_inputs, row->min_in, row->max_in);
+
+    if (!bad_in && within(call->n_ints, row->min_ints, row->max_ints) &&
+        call->n_ints <= LH__MAX_INTS && call->n_reals == row->n_reals)
+        return LH_OK;
+    return lh__fail(c->e->err, LH_EINVAL,
+                    "%s:%d: %s: called with %d operands, %d integers and %d reals; see lhost/ops.h",
+                    call->file ? call->file : "?", call->line, row->name, call->n_inputs,
+                    call->n_ints, call->n_reals);
+}
+
+/* The inputs, in memory that dtype rules may write to. */
+static lh_status take_inputs(lh__check *c, lh_tensor **few, int32_t room) {
+    c->n_in = c->call->n_inputs;
+    c->in = c->n_in <= room ? few
+                            : lh__arena_alloc(&c->e->arena, (size_t)c->n_in * sizeof(lh_tensor *));
+    if (!c->in)
+        return lh__fail(c->e->err, LH_ENOMEM, "no memory for the operands of %s", c->row->name);
+    for (int32_t i = 0; i < c->n_in; i++)
+        c->in[i] = c->call->inputs[i];
+    c->n_ints = c->call->n_ints;
+    for (int32_t i = 0; i < c->n_ints; i++)
+        c->ints[i] = c->call->ints[i];
+    return LH_OK;
+}
+
+lh_tensor *lh__op(lh__engine *e, const lh_op_call *call) {
+    lh__check c;
+    lh_tensor *few[8], *out;
+    lh__philox_key key;
+
+    c.e = e;
+    c.call = call;
+    c.row = lh__row_of(call->op);
+    c.is_view = 0;
+    if (!c.row) {
+        lh__fail(e->err, LH_EUNSUPPORTED, "%s:%d: there is no operator %u in this host",
+                 call->file ? call->file : "?", call->line, call->op);
+        return NULL;
+    }
+    for (int32_t i = 0; i < call->n_inputs; i++)
+        if (!call->inputs[i])
+            return NULL;
+    if (check_counts(&c) != LH_OK || take_inputs(&c, few, 8) != LH_OK ||
+        lh__check_dtypes(&c) != LH_OK || c.row->shape(&c) != LH_OK)
+        return NULL;
+    if (c.row->flags & LH__TRAIN_ONLY && !e->training)
+        return c.in[0];
+    key = next_key(e, c.row);
+    out = lh__tensor_alloc(e);
+    if (!out || (!c.is_view && compute(&c, key) != LH_OK))
+        return NULL;
+    out->view = c.out;
+    return record(&c, out, key) == LH_OK ? out : NULL;
+}

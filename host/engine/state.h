@@ -1,0 +1,72 @@
+/* state.h - what an engine consists of; for the files of this room only.
+ *
+ * Invariant: whatever hangs on the engine and is not in the step arena is freed by lh__engine_free.
+ */
+#ifndef LH_ENGINE_STATE_H
+#define LH_ENGINE_STATE_H
+
+#include "engine/arena.h"
+#include "engine/catalogue.h"
+#include "engine/params.h"
+
+/* A growing list of objects that it owns. Zeroed: empty. */
+typedef struct lh__list {
+    void **items;
+    int64_t count, room;
+} lh__list;
+
+lh_status lh__list_add(lh__list *list, void *item); /* LH_ENOMEM: not added */
+void lh__list_free(lh__list *list, void (*free_item)(void *));
+
+/* The values and the gradients of all parameters of one dtype. */
+typedef struct lh__flat {
+    void *data, *grad;
+    int64_t numel; /* gaps counted in */
+} lh__flat;
+
+struct lh__engine {
+    lh__engine_options options;
+    const lh__device *device;
+    lh__pool *pool;
+    lh__error *err; /* where errors go */
+    lh__error own_err;
+
+    /* The step. */
+    lh__arena arena;
+    lh__node *tape; /* the newest node */
+    uint64_t step, serial;
+    uint32_t phase, ordinal; /* of the next random operator */
+    int32_t training, grad_enabled;
+    const lh__node *under; /* the node whose gradient is being computed */
+    lh__view *landing;     /* where the gradient being computed may be written, or NULL */
+
+    /* The model. */
+    lh__list params;  /* lh__param, in order of declaration */
+    lh__flat flat[2]; /* of LH_F32, of LH_F64 */
+    int32_t sealed;
+
+    /* What trains it: appended to by lh__optimizer_new and lh__scheduler_new, which also set how
+     * one is freed. */
+    lh__list optimizers, schedulers;
+    void (*free_optimizer)(void *);
+    void (*free_scheduler)(void *);
+};
+
+/* A tensor of the step with nothing in its view; NULL on an error. */
+lh_tensor *lh__tensor_alloc(lh__engine *e);
+
+/* Sets the strides of a contiguous view. Its size in bytes; -1 when that can't be counted. */
+int64_t lh__view_make_contiguous(lh__view *v);
+
+int32_t lh__same_shape(const lh__view *a, const lh__view *b);
+
+/* A contiguous view without data; its size goes to *bytes. Errors: no such dtype or shape. */
+lh_status lh__view_init(lh__engine *e, lh__view *v, int32_t dtype, int32_t ndim,
+                        const int64_t *shape, int64_t *bytes);
+
+/* Copies into contiguous, 64-byte aligned `to`, converting the dtype. */
+void lh__copy(lh__engine *e, const lh__view *from, const lh__view *to);
+
+void lh__params_free(lh__engine *e);
+
+#endif

@@ -1,0 +1,24 @@
+/* host_table.h - the functions behind lh_host, for the files that make up the table.
+ *
+ * Invariant: every function records its errors in the calling plugin's instance, never in the run;
+ * lh__call_end turns them into the run's failure.
+ */
+#ifndef LH_TRAINER_HOST_TABLE_H
+#define LH_TRAINER_HOST_TABLE_H
+
+#include "trainer/run.h"
+
+/* The instance behind a context, and its trainer. */
+static inline lh__instance *lh__of(lh_ctx *c) {
+    return (lh__instance *)(void *)c;
+}
+
+#define LH__ENGINE(c) (lh__of(c)->trainer->engine)
+
+/* Fill in their parts of the table. */
+void lh__host_model(lh_host *h);
+void lh__host_data(lh_host *h);
+void lh__host_run(lh_host *h);
+void lh__host_state(lh_host *h);
+
+#endif

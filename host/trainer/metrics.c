@@ -1,0 +1,497 @@
+/* metrics.c - the collections behind metrics.h.
+ *
+ * `entries` holds what was logged, one per (hook, name, loader); `values` the published numbers, one
+ * per name, which entries point to by index. Both only grow, to the number of distinct metrics.
+ */
+#include "trainer/metrics.h"
+
+#include "checkpoint/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A published number: callback metric, and perhaps on the bar. */
+typedef struct published {
+    const char *name;
+    double value;
+    int32_t is_set;    /* is a callback metric now */
+    int32_t is_on_bar;
+} published;
+
+typedef struct entry {
+    const char *name; /* as logged, interned */
+    lh__hook hook;
+    uint32_t flags, reduce;
+    int32_t loader, is_training;
+    int32_t plain, step, epoch; /* indices into values; step, epoch: -1 when not published so */
+    int64_t n;                  /* values in the epoch so far */
+    double value, sum, weight;  /* value: the last; sum: also the running min or max */
+    int64_t mark;               /* the batch in which it was logged last */
+} entry;
+
+struct lh__metrics {
+    entry *entries;
+    published *values;
+    char **names;
+    lh_scalar *scratch; /* what the getters return; as long as values */
+    lh_scalar *epoch;   /* values of the epoch that ended last */
+    int32_t *epoch_loader;
+    int32_t n_entries, n_values, n_names, n_epoch;
+    int32_t c_entries, c_values, c_names;
+    int64_t mark;
+};
+
+/* When a hook may log, and what is meant when it does not say. */
+enum { NEVER, PER_STEP, PER_BATCH, PER_EPOCH };
+static const char policy[LH__N_HOOKS] = {
+    [LH__HOOK_training_step] = PER_STEP,
+    [LH__HOOK_training_step_end] = PER_STEP,
+    [LH__HOOK_forward] = PER_STEP,
+    [LH__HOOK_on_train_batch_start] = PER_STEP,
+    [LH__HOOK_on_train_batch_end] = PER_STEP,
+    [LH__HOOK_on_batch_start] = PER_STEP,
+    [LH__HOOK_on_batch_end] = PER_STEP,
+    [LH__HOOK_on_before_backward] = PER_STEP,
+    [LH__HOOK_backward] = PER_STEP,
+    [LH__HOOK_on_after_backward] = PER_STEP,
+    [LH__HOOK_on_before_zero_grad] = PER_STEP,
+    [LH__HOOK_optimizer_zero_grad] = PER_STEP,
+    [LH__HOOK_on_before_optimizer_step] = PER_STEP,
+    [LH__HOOK_optimizer_step] = PER_STEP,
+    [LH__HOOK_configure_gradient_clipping] = PER_STEP,
+    [LH__HOOK_validation_step] = PER_BATCH,
+    [LH__HOOK_validation_step_end] = PER_BATCH,
+    [LH__HOOK_test_step] = PER_BATCH,
+    [LH__HOOK_test_step_end] = PER_BATCH,
+    [LH__HOOK_on_validation_batch_start] = PER_BATCH,
+    [LH__HOOK_on_validation_batch_end] = PER_BATCH,
+    [LH__HOOK_on_test_batch_start] = PER_BATCH,
+    [LH__HOOK_on_test_batch_end] = PER_BATCH,
+    [LH__HOOK_on_train_start] = PER_EPOCH,
+    [LH__HOOK_on_epoch_start] = PER_EPOCH,
+    [LH__HOOK_on_epoch_end] = PER_EPOCH,
+    [LH__HOOK_on_train_epoch_start] = PER_EPOCH,
+    [LH__HOOK_on_train_epoch_end] = PER_EPOCH,
+    [LH__HOOK_training_epoch_end] = PER_EPOCH,
+    [LH__HOOK_on_validation_start] = PER_EPOCH,
+    [LH__HOOK_on_validation_epoch_start] = PER_EPOCH,
+    [LH__HOOK_on_validation_epoch_end] = PER_EPOCH,
+    [LH__HOOK_validation_epoch_end] = PER_EPOCH,
+    [LH__HOOK_on_test_start] = PER_EPOCH,
+    [LH__HOOK_on_test_epoch_start] = PER_EPOCH,
+    [LH__HOOK_on_test_epoch_end] = PER_EPOCH,
+    [LH__HOOK_test_epoch_end] = PER_EPOCH,
+};
+
+lh__metrics *lh__metrics_new(void) {
+    lh__metrics *m = calloc(1, sizeof *m);
+
+    if (m)
+        m->mark = 1;
+    return m;
+}
+
+void lh__metrics_free(lh__metrics *m) {
+    if (!m)
+        return;
+    for (int32_t i = 0; i < m->n_names; i++)
+        free(m->names[i]);
+    free(m->names);
+    free(m->entries);
+    free(m->values);
+    free(m->scratch);
+    free(m->epoch);
+    free(m->epoch_loader);
+    free(m);
+}
+
+/* Makes room for one more of `size` bytes. Work amortized O(1). */
+static int grow(void **array, int32_t n, int32_t *capacity, size_t size) {
+    int32_t wanted = *capacity ? *capacity * 2 : 16;
+    void *grown;
+
+    if (n < *capacity)
+        return 1;
+    grown = realloc(*array, (size_t)wanted * size);
+    if (!grown)
+        return 0;
+    *array = grown;
+    *capacity = wanted;
+    return 1;
+}
+
+const char *lh__metrics_intern(lh__metrics *m, const char *name) {
+    for (int32_t i = 0; i < m->n_names; i++)
+        if (strcmp(m->names[i], name) == 0)
+            return m->names[i];
+    if (!grow((void **)&m->names, m->n_names, &m->c_names, sizeof *m->names) ||
+        !(m->names[m->n_names] = strdup(name)))
+        return NULL;
+    return m->names[m->n_names++];
+}
+
+/* Index of the published number `name`, made if need be; -1: out of memory. The arrays of scalars
+ * grow along, so that handing them out later allocates nothing. */
+static int32_t published_index(lh__metrics *m, const char *name) {
+    int32_t before = m->c_values;
+    const char *interned;
+
+    for (int32_t i = 0; i < m->n_values; i++)
+        if (strcmp(m->values[i].name, name) == 0)
+            return i;
+    interned = lh__metrics_intern(m, name);
+    if (!interned || !grow((void **)&m->values, m->n_values, &m->c_values, sizeof *m->values))
+        return -1;
+    if (before != m->c_values) {
+        size_t n = (size_t)m->c_values;
+        lh_scalar *scratch = realloc(m->scratch, n * sizeof *scratch);
+        lh_scalar *epoch = realloc(m->epoch, n * sizeof *epoch);
+        int32_t *loader = realloc(m->epoch_loader, n * sizeof *loader);
+
+        m->scratch = scratch ? scratch : m->scratch;
+        m->epoch = epoch ? epoch : m->epoch;
+        m->epoch_loader = loader ? loader : m->epoch_loader;
+        if (!scratch || !epoch || !loader)
+            return -1;
+    }
+    m->values[m->n_values] = (published){.name = interned};
+    return m->n_values++;
+}
+
+static int32_t published_as(lh__metrics *m, const entry *e, const char *fork) {
+    char name[256];
+
+    if (e->loader >= 0)
+        snprintf(name, sizeof name, "%s%s/dataloader_idx_%d", e->name, fork, e->loader);
+    else
+        snprintf(name, sizeof name, "%s%s", e->name, fork);
+    return published_index(m, name);
+}
+
+/* The flags with the hook's defaults filled in. */
+static uint32_t resolve_flags(uint32_t flags, int how) {
+    int step = (flags & LH_LOG_STEP) ||
+               (how == PER_STEP && !(flags & (LH_LOG_EPOCH | LH_LOG_STEP_OFF)));
+    int epoch = (flags & LH_LOG_EPOCH) ||
+                (how != PER_STEP && !(flags & (LH_LOG_STEP | LH_LOG_EPOCH_OFF)));
+
+    flags &= ~(uint32_t)(LH_LOG_STEP | LH_LOG_EPOCH | LH_LOG_STEP_OFF | LH_LOG_EPOCH_OFF);
+    return flags | (step ? LH_LOG_STEP : 0u) | (epoch ? LH_LOG_EPOCH : 0u);
+}
+
+static lh_status check_options(const lh__logged *l, uint32_t flags, lh__error *e) {
+    int how = policy[l->hook];
+
+    if (how == NEVER)
+        return lh__fail(e, LH_ESTATE, "lh_log \"%s\": %s may not log; log in a step or in the "
+                        "hooks of an epoch", l->name, lh__hooks[l->hook].name);
+    if (!(flags & (LH_LOG_STEP | LH_LOG_EPOCH)))
+        return lh__fail(e, LH_EINVAL, "lh_log \"%s\": neither per step nor per epoch: set "
+                        "LH_LOG_STEP or LH_LOG_EPOCH", l->name);
+    if (how == PER_EPOCH && (flags & LH_LOG_STEP))
+        return lh__fail(e, LH_EINVAL, "lh_log \"%s\": %s runs once per epoch and cannot log per "
+                        "step: drop LH_LOG_STEP", l->name, lh__hooks[l->hook].name);
+    if (l->options->reduce > LH_MAX)
+        return lh__fail(e, LH_EINVAL, "lh_log \"%s\": unknown reduction %u: use LH_MEAN, LH_SUM, "
+                        "LH_MIN or LH_MAX", l->name, (unsigned)l->options->reduce);
+    if (!*l->name || strlen(l->name) > 200)
+        return lh__fail(e, LH_EINVAL, "lh_log: a name has 1 to 200 characters, not %zu",
+                        strlen(l->name));
+    if (strstr(l->name, "/dataloader_idx_") && !(flags & LH_LOG_NO_DATALOADER))
+        return lh__fail(e, LH_EINVAL, "lh_log \"%s\": the suffix /dataloader_idx_ is added by the "
+                        "host: choose another name or set LH_LOG_NO_DATALOADER", l->name);
+    return LH_OK;
+}
+
+static entry *add_entry(lh__metrics *m, const lh__logged *l, uint32_t flags) {
+    int forked = (flags & LH_LOG_STEP) && (flags & LH_LOG_EPOCH);
+    entry *e;
+
+    if (!grow((void **)&m->entries, m->n_entries, &m->c_entries, sizeof *m->entries))
+        return NULL;
+    e = &m->entries[m->n_entries];
+    *e = (entry){.name = lh__metrics_intern(m, l->name),
+                 .hook = l->hook,
+                 .flags = flags,
+                 .reduce = l->options->reduce,
+                 .loader = l->loader,
+                 .is_training = l->is_training};
+    if (!e->name)
+        return NULL;
+    e->plain = published_as(m, e, "");
+    e->step = forked ? published_as(m, e, "_step") : e->plain;
+    e->epoch = forked ? published_as(m, e, "_epoch") : e->plain;
+    if (e->plain < 0 || e->step < 0 || e->epoch < 0)
+        return NULL;
+    m->n_entries++;
+    return e;
+}
+
+static entry *find_entry(lh__metrics *m, lh__hook hook, const char *name, int32_t loader) {
+    for (int32_t i = 0; i < m->n_entries; i++) {
+        entry *e = &m->entries[i];
+
+        if (e->hook == hook && e->loader == loader && strcmp(e->name, name) == 0)
+            return e;
+    }
+    return NULL;
+}
+
+static void publish(lh__metrics *m, int32_t index, double value, int on_bar) {
+    m->values[index].value = value;
+    m->values[index].is_set = 1;
+    if (on_bar)
+        m->values[index].is_on_bar = 1;
+}
+
+static void accumulate(entry *e, double value, double weight) {
+    switch (e->reduce) {
+    case LH_MEAN:
+        e->sum += value * weight;
+        e->weight += weight;
+        break;
+    case LH_SUM:
+        e->sum += value;
+        break;
+    case LH_MIN:
+        e->sum = e->n == 0 || value < e->sum || isnan(value) ? value : e->sum;
+        break;
+    default:
+        e->sum = e->n == 0 || value > e->sum || isnan(value) ? value : e->sum;
+    }
+    e->n++;
+}
+
+static double reduced(const entry *e) {
+    return e->reduce == LH_MEAN ? e->sum / e->weight : e->sum;
+}
+
+lh_status lh__metrics_log(lh__metrics *m, const lh__logged *l, lh__error *error) {
+    uint32_t flags = resolve_flags(l->options->flags, policy[l->hook]);
+    lh__logged named = *l;
+    entry *e;
+
+    if (flags & LH_LOG_NO_DATALOADER)
+        named.loader = -1;
+    e = find_entry(m, l->hook, l->name, named.loader);
+    if (!e) {
+        if (check_options(&named, flags, error) != LH_OK)
+            return error->code;
+        e = add_entry(m, &named, flags);
+        if (!e)
+            return lh__fail(error, LH_ENOMEM, "out of memory");
+    } else if (e->flags != flags || e->reduce != l->options->reduce) {
+        return lh__fail(error, LH_EINVAL, "lh_log \"%s\": logged before in %s with other flags or "
+                        "another reduction: use one set, or another name",
+                        l->name, lh__hooks[l->hook].name);
+    }
+    e->value = l->value;
+    e->mark = m->mark;
+    if (flags & LH_LOG_EPOCH)
+        accumulate(e, l->value, l->weight);
+    if (l->is_training && (flags & LH_LOG_STEP)) {
+        publish(m, e->plain, l->value, 0);
+        publish(m, e->step, l->value, flags & LH_LOG_BAR);
+    }
+    if (policy[l->hook] == PER_EPOCH)
+        publish(m, e->plain, reduced(e), 0);
+    return LH_OK;
+}
+
+void lh__metrics_begin_step(lh__metrics *m) {
+    m->mark++;
+}
+
+static void forget(entry *e) {
+    e->n = 0;
+    e->sum = e->weight = 0;
+}
+
+void lh__metrics_begin_epoch_values(lh__metrics *m) {
+    m->n_epoch = 0;
+}
+
+void lh__metrics_reduce(lh__metrics *m, int32_t is_training) {
+    for (int32_t i = 0; i < m->n_entries; i++) {
+        entry *e = &m->entries[i];
+        double value;
+
+        if (e->is_training != is_training || e->n == 0)
+            continue;
+        value = reduced(e);
+        publish(m, e->plain, value, 0);
+        publish(m, e->epoch, value, e->flags & LH_LOG_BAR);
+        if (m->n_epoch < m->c_values && (!(e->flags & LH_LOG_NO_LOGGER) || !is_training)) {
+            m->epoch[m->n_epoch] = (lh_scalar){m->values[e->epoch].name, value};
+            m->epoch_loader[m->n_epoch++] = e->loader;
+        }
+        forget(e);
+    }
+}
+
+void lh__metrics_reset(lh__metrics *m, int32_t is_training) {
+    for (int32_t i = 0; i < m->n_entries; i++)
+        if (m->entries[i].is_training == is_training)
+            forget(&m->entries[i]);
+}
+
+void lh__metrics_clear(lh__metrics *m) {
+    m->n_entries = m->n_values = m->n_epoch = 0;
+}
+
+double lh__metrics_callback(const lh__metrics *m, const char *name, int32_t *found) {
+    for (int32_t i = 0; i < m->n_values; i++)
+        if (m->values[i].is_set && strcmp(m->values[i].name, name) == 0) {
+            *found = 1;
+            return m->values[i].value;
+        }
+    *found = 0;
+    return NAN;
+}
+
+const char *lh__metrics_callback_name(const lh__metrics *m, int32_t i) {
+    for (int32_t k = 0; k < m->n_values; k++)
+        if (m->values[k].is_set && i-- == 0)
+            return m->values[k].name;
+    return NULL;
+}
+
+void lh__metrics_set_callback(lh__metrics *m, const char *name, double value) {
+    int32_t i = published_index(m, name);
+
+    if (i >= 0)
+        publish(m, i, value, 0);
+}
+
+int32_t lh__metrics_bar(lh__metrics *m, const lh_scalar **out) {
+    int32_t n = 0;
+
+    for (int32_t i = 0; i < m->n_values; i++)
+        if (m->values[i].is_on_bar)
+            m->scratch[n++] = (lh_scalar){m->values[i].name, m->values[i].value};
+    *out = m->scratch;
+    return n;
+}
+
+void lh__metrics_set_bar(lh__metrics *m, const char *name, double value, int32_t show) {
+    int32_t i = published_index(m, name);
+
+    if (i < 0)
+        return;
+    m->values[i].value = value;
+    m->values[i].is_on_bar = show;
+}
+
+int32_t lh__metrics_step_values(lh__metrics *m, const lh_scalar **out) {
+    int32_t n = 0;
+
+    for (int32_t i = 0; i < m->n_entries; i++) {
+        const entry *e = &m->entries[i];
+
+        if (e->mark == m->mark && (e->flags & LH_LOG_STEP) && !(e->flags & LH_LOG_NO_LOGGER))
+            m->scratch[n++] = (lh_scalar){m->values[e->step].name, e->value};
+    }
+    *out = m->scratch;
+    return n;
+}
+
+int32_t lh__metrics_epoch_values(lh__metrics *m, const lh_scalar **out) {
+    *out = m->epoch;
+    return m->n_epoch;
+}
+
+int32_t lh__metrics_results(lh__metrics *m, int32_t loader, const lh_scalar **out) {
+    int32_t n = 0;
+
+    for (int32_t i = 0; i < m->n_epoch; i++)
+        if (m->epoch_loader[i] == loader || m->epoch_loader[i] == -1)
+            m->scratch[n++] = m->epoch[i];
+    *out = m->scratch;
+    return n;
+}
+
+json_t *lh__metrics_json(const lh__metrics *m) {
+    json_t *all = json_object();
+
+    for (int32_t i = 0; all && i < m->n_values; i++)
+        if (m->values[i].is_set)
+            lh__json_put_real(all, m->values[i].name, m->values[i].value);
+    return all;
+}
+
+json_t *lh__metrics_save(const lh__metrics *m) {
+    json_t *saved = json_pack("{s:o, s:[]}", "callback_metrics", lh__metrics_json(m), "under_way");
+    json_t *list = json_object_get(saved, "under_way");
+
+    for (int32_t i = 0; list && i < m->n_entries; i++) {
+        const entry *e = &m->entries[i];
+        json_t *row = json_pack("{s:s, s:s, s:i, s:i, s:i, s:b, s:I}", "hook",
+                                lh__hooks[e->hook].name, "name", e->name, "loader", e->loader,
+                                "flags", (int)e->flags, "reduce", (int)e->reduce, "is_training",
+                                e->is_training, "n", (json_int_t)e->n);
+
+        if (row) {
+            lh__json_put_real(row, "value", e->value);
+            lh__json_put_real(row, "sum", e->sum);
+            lh__json_put_real(row, "weight", e->weight);
+            json_array_append_new(list, row);
+        }
+    }
+    return saved;
+}
+
+/* The hook of that name that plugins of any kind may log from; -1: none. */
+static int hook_named(const char *name) {
+    for (int h = 0; name && h < LH__N_HOOKS; h++)
+        if (policy[h] != NEVER && strcmp(lh__hooks[h].name, name) == 0)
+            return h;
+    return -1;
+}
+
+static lh_status load_entry(lh__metrics *m, const json_t *row, lh__error *error) {
+    int hook = hook_named(json_string_value(json_object_get(row, "hook")));
+    const char *name = json_string_value(json_object_get(row, "name"));
+    int64_t loader = -1, flags = 0, reduce = 0;
+    lh_log_options options = {LH_SIZED(lh_log_options)};
+    lh__logged l = {.name = name, .options = &options, .hook = (lh__hook)(hook < 0 ? 0 : hook)};
+    entry *e;
+
+    if (hook < 0 || !name || lh__json_get_int(row, "loader", &loader, error) != LH_OK ||
+        lh__json_get_int(row, "flags", &flags, error) != LH_OK ||
+        lh__json_get_int(row, "reduce", &reduce, error) != LH_OK || reduce < 0 || reduce > LH_MAX)
+        return lh__fail(error, LH_ECORRUPT, "a metric under way is not readable");
+    l.loader = (int32_t)loader;
+    l.is_training = json_is_true(json_object_get(row, "is_training"));
+    options.reduce = (uint32_t)reduce;
+    e = find_entry(m, l.hook, name, l.loader);
+    e = e ? e : add_entry(m, &l, (uint32_t)flags);
+    if (!e)
+        return lh__fail(error, LH_ENOMEM, "out of memory");
+    if (lh__json_get_int(row, "n", &e->n, error) != LH_OK ||
+        lh__json_get_real(row, "value", &e->value, error) != LH_OK ||
+        lh__json_get_real(row, "sum", &e->sum, error) != LH_OK)
+        return error->code;
+    return lh__json_get_real(row, "weight", &e->weight, error);
+}
+
+lh_status lh__metrics_load(lh__metrics *m, const json_t *saved, lh__error *error) {
+    json_t *row, *metrics = json_object_get(saved, "callback_metrics");
+    const char *name;
+    size_t i;
+
+    lh__metrics_clear(m);
+    json_array_foreach(json_object_get(saved, "under_way"), i, row) {
+        if (load_entry(m, row, error) != LH_OK)
+            return error->code;
+    }
+    json_object_foreach(metrics, name, row) {
+        double value;
+
+        if (!lh__json_real_value(row, &value))
+            return lh__fail(error, LH_ECORRUPT, "metric \"%s\" is not a number", name);
+        lh__metrics_set_callback(m, name, value);
+    }
+    return LH_OK;
+}

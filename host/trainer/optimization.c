@@ -1,0 +1,259 @@
+/* optimization.c - one training batch: the closure, clipping, the update, the schedules.
+ *
+ * Entry order of a stepping batch: optimizer_step { closure { training_step; zero_grad hooks;
+ * backward hooks }; on_before_optimizer_step; configure_gradient_clipping; update }. The closure runs
+ * once per optimizer however often it is asked for.
+ */
+#include "trainer/run.h"
+
+#include <math.h>
+#include <string.h>
+
+int32_t lh__is_stepping_batch(const lh__trainer *t) {
+    return t->progress.batch.current.ready % t->options->accumulate_grad_batches == 0 ||
+           t->progress.is_last_batch;
+}
+
+/* The loss of the step: training_step, then training_step_end over its output. NULL: skipped. */
+static lh_status training_step(lh__trainer *t) {
+    lh__instance *m = t->cast.module;
+    const lh_module *hooks = m->hooks;
+    lh__frame frame = lh__call_begin(t, m, LH__HOOK_training_step);
+    lh_tensor *loss = hooks->training_step(&m->ctx, m->self, t->closure.batch, t->closure.batch_idx);
+
+    if (lh__call_end(t, frame, LH_OK) != LH_OK)
+        return lh__failed(t);
+    if (loss && lh__outputs_add(t->outputs, "loss", loss) != LH_OK)
+        return lh__run_fail(t, LH_ENOMEM, "out of memory");
+    if (hooks->training_step_end) {
+        frame = lh__call_begin(t, m, LH__HOOK_training_step_end);
+        loss = hooks->training_step_end(&m->ctx, m->self, t->outputs);
+        if (lh__call_end(t, frame, LH_OK) != LH_OK)
+            return lh__failed(t);
+    }
+    t->closure.loss = loss;
+    return LH_OK;
+}
+
+/* A loss that cannot be minimized is refused here, with what to do about it. */
+static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
+    double value;
+
+    if (lh__view_numel(&loss->view) != 1)
+        return lh__run_fail(t, LH_ESHAPE,
+                            "%s: training_step returned a tensor of %lld elements; the loss is a "
+                            "scalar: reduce it, with lh_mean_all for instance",
+                            t->cast.module->plugin->name, (long long)lh__view_numel(&loss->view));
+    if (!loss->requires_grad)
+        return lh__run_fail(t, LH_EINVAL,
+                            "%s: the loss depends on no parameter that requires a gradient: check "
+                            "lh_detach, lh_freeze, and that the loss is computed from parameters",
+                            t->cast.module->plugin->name);
+    value = lh__item(t->engine, loss);
+    if (!isfinite(value))
+        return lh__run_fail(t, LH_ENAN,
+                            "%s: the loss is %g in epoch %lld, batch %lld: the data or the learning "
+                            "rate; --trainer.detect_anomaly true names the operator",
+                            t->cast.module->plugin->name, value, (long long)lh__current_epoch(t),
+                            (long long)t->closure.batch_idx);
+    return LH_OK;
+}
+
+static lh_status zero_grad(lh__trainer *t, lh_optimizer *opt) {
+    lh__instance *m = t->cast.module;
+    const lh_module *hooks = m->hooks;
+    lh__frame frame;
+
+    t->progress.zero_grad.total.ready++;
+    if (lh__call_optimizer(t, LH__HOOK_on_before_zero_grad, opt) < 0)
+        return lh__failed(t);
+    if (hooks->optimizer_zero_grad) {
+        frame = lh__call_begin(t, m, LH__HOOK_optimizer_zero_grad);
+        if (lh__call_end(t, frame, hooks->optimizer_zero_grad(&m->ctx, m->self, opt)) < 0)
+            return lh__failed(t);
+    } else {
+        lh__optimizer_zero_grad(opt);
+    }
+    t->progress.zero_grad.total.completed++;
+    return LH_OK;
+}
+
+static lh_status backward(lh__trainer *t) {
+    lh__instance *m = t->cast.module;
+    const lh_module *hooks = m->hooks;
+    lh_tensor *loss = t->closure.loss;
+    lh__frame frame;
+
+    if (lh__call_tensor(t, LH__HOOK_on_before_backward, loss) < 0)
+        return lh__failed(t);
+    if (hooks->backward) {
+        frame = lh__call_begin(t, m, LH__HOOK_backward);
+        if (lh__call_end(t, frame, hooks->backward(&m->ctx, m->self, loss)) < 0)
+            return lh__failed(t);
+    } else if (lh__backward(t->engine, loss, 1.0 / (double)t->options->accumulate_grad_batches,
+                            0) != LH_OK) {
+        return lh__failed(t);
+    }
+    return lh__call_plain(t, LH__HOOK_on_after_backward);
+}
+
+lh_status lh__run_closure(lh__trainer *t) {
+    lh_optimizer *opt = lh__optimizer_at(t->engine, t->optimizer_idx);
+
+    if (t->closure.is_done)
+        return LH_OK;
+    t->closure.is_done = 1;
+    if (training_step(t) != LH_OK)
+        return lh__failed(t);
+    if (!t->closure.loss && !t->has_warned_skip) {
+        t->has_warned_skip = 1;
+        lh__say(t, LH_WARNING, "training_step returned no loss: the update of such a step is "
+                               "skipped");
+    }
+    if (t->closure.loss && check_loss(t, t->closure.loss) != LH_OK)
+        return lh__failed(t);
+    if (t->closure.batch_idx % t->options->accumulate_grad_batches == 0 &&
+        zero_grad(t, opt) != LH_OK)
+        return lh__failed(t);
+    return t->closure.loss ? backward(t) : LH_OK;
+}
+
+lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_value) {
+    if (value <= 0)
+        return LH_OK;
+    if (by_value)
+        lh__clip_grad_value(t->engine, opt, value);
+    else
+        lh__clip_grad_norm(t->engine, opt, value);
+    return LH_OK;
+}
+
+/* Clips as the module or the options say. Clipping by norm leaves the gradients alone and gives the
+ * factor that the update applies: no pass over them of its own. */
+static lh_status clip(lh__trainer *t, lh_optimizer *opt, double *scale) {
+    lh__instance *m = t->cast.module;
+    const lh_module *hooks = m->hooks;
+    const lh__options *o = t->options;
+    lh__frame frame;
+
+    if (hooks->configure_gradient_clipping) {
+        frame = lh__call_begin(t, m, LH__HOOK_configure_gradient_clipping);
+        return lh__call_end(t, frame, hooks->configure_gradient_clipping(&m->ctx, m->self, opt));
+    }
+    if (o->gradient_clip_val <= 0)
+        return LH_OK;
+    if (strcmp(o->gradient_clip_algorithm, "value") == 0)
+        lh__clip_grad_value(t->engine, opt, o->gradient_clip_val);
+    else
+        *scale = lh__clip_coef(lh__grad_norm(t->engine, opt), o->gradient_clip_val);
+    return LH_OK;
+}
+
+lh_status lh__step_optimizer(lh__trainer *t, lh_optimizer *opt) {
+    int32_t is_manual = ((const lh_module *)t->cast.module->hooks)->manual_optimization;
+    double scale = 1;
+
+    t->progress.optimizer_step.total.ready++;
+    if (!is_manual && lh__run_closure(t) < 0)
+        return lh__failed(t);
+    if (lh__call_optimizer(t, LH__HOOK_on_before_optimizer_step, opt) < 0 ||
+        (!is_manual && clip(t, opt, &scale) < 0) || lh__optimizer_step(opt, scale) != LH_OK)
+        return lh__failed(t);
+    t->progress.optimizer_step.total.completed++;
+    t->crumb->step = t->progress.optimizer_step.total.completed;
+    return LH_OK;
+}
+
+/* One optimizer's part of a batch: the closure alone while accumulating, else the whole update. */
+static lh_status optimize(lh__trainer *t, lh_optimizer *opt) {
+    lh__instance *m = t->cast.module;
+    const lh_module *hooks = m->hooks;
+    lh__frame frame;
+
+    t->closure.is_done = 0;
+    t->closure.loss = NULL;
+    if (!lh__is_stepping_batch(t))
+        return lh__run_closure(t);
+    if (!hooks->optimizer_step)
+        return lh__step_optimizer(t, opt);
+    frame = lh__call_begin(t, m, LH__HOOK_optimizer_step);
+    if (lh__call_end(t, frame, hooks->optimizer_step(&m->ctx, m->self, opt)) < 0)
+        return lh__failed(t);
+    if (!t->closure.is_done)
+        return lh__run_fail(t, LH_EINVAL,
+                            "%s: optimizer_step did not call lh_optimizer_step, so training_step "
+                            "and backward never ran",
+                            m->plugin->name);
+    return LH_OK;
+}
+
+lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx) {
+    int32_t n = lh__optimizer_count(t->engine);
+
+    t->closure = (lh__closure){.batch = batch, .batch_idx = batch_idx};
+    if (((const lh_module *)t->cast.module->hooks)->manual_optimization)
+        return training_step(t);
+    for (t->optimizer_idx = 0; t->optimizer_idx < n; t->optimizer_idx++) {
+        lh_optimizer *opt = lh__optimizer_at(t->engine, t->optimizer_idx);
+
+        if (n > 1)
+            lh__optimizer_toggle(opt, 1);
+        if (optimize(t, opt) < 0)
+            return lh__failed(t);
+        if (n > 1)
+            lh__optimizer_toggle(opt, 0);
+    }
+    return LH_OK;
+}
+
+/* The metric that a plateau schedule watches. LH_SKIP: not there, and that is allowed. */
+static lh_status monitored(lh__trainer *t, const lh_scheduler_options *o, double *metric) {
+    int32_t found;
+
+    *metric = lh__metrics_callback(t->metrics, o->monitor ? o->monitor : "val_loss", &found);
+    if (found)
+        return LH_OK;
+    if (!o->strict) {
+        lh__say(t, LH_WARNING, "schedule: metric %s was not logged; not stepped", o->monitor);
+        return LH_SKIP;
+    }
+    return lh__run_fail(t, LH_EINVAL,
+                        "the plateau schedule watches \"%s\", which nobody logged: log it, or set "
+                        ".monitor to a metric that is",
+                        o->monitor ? o->monitor : "val_loss");
+}
+
+lh_status lh__step_schedulers(lh__trainer *t, int32_t interval, int32_t plateau, int64_t count) {
+    lh__instance *m = t->cast.module;
+    const lh_module *hooks = m->hooks;
+
+    if (hooks->manual_optimization)
+        return LH_OK;
+    for (int32_t i = 0; i < lh__scheduler_count(t->engine); i++) {
+        lh__scheduler *s = lh__scheduler_at(t->engine, i);
+        const lh_scheduler_options *o = lh__scheduler_options_of(s);
+        int32_t frequency = o->frequency > 0 ? o->frequency : 1;
+        double metric = NAN;
+        lh_status status = LH_OK;
+
+        if ((int32_t)o->interval != interval || (o->kind == LH_PLATEAU_LR) != plateau ||
+            count % frequency != 0)
+            continue;
+        if (plateau)
+            status = monitored(t, o, &metric);
+        if (status < 0)
+            return status;
+        if (status == LH_SKIP)
+            continue;
+        if (hooks->lr_scheduler_step) {
+            lh__frame frame = lh__call_begin(t, m, LH__HOOK_lr_scheduler_step);
+
+            status = lh__call_end(t, frame, hooks->lr_scheduler_step(&m->ctx, m->self, i, metric));
+        } else {
+            status = lh__scheduler_step(s, metric);
+        }
+        if (status < 0)
+            return lh__run_fail(t, status, "schedule %d could not be stepped", (int)i);
+    }
+    return LH_OK;
+}

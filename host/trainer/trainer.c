@@ -1,0 +1,315 @@
+/* trainer.c - a run from its first hook to its last; see trainer.h.
+ *
+ * The order is Lightning's: configure_callbacks, prepare_data, setup, configure_model, the
+ * checkpoint's weights, configure_optimizers, on_fit_start, the rest of the checkpoint, the loops,
+ * on_fit_end, teardown. Teardown runs in reverse order of setup after a failure as well.
+ */
+#include "trainer/trainer.h"
+
+#include "trainer/host_table.h"
+#include "trainer/logwriter.h"
+#include "trainer/run.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a stage needs of the module. */
+static lh_status check_module(lh__trainer *t) {
+    const lh_module *m = t->cast.module->hooks;
+    const char *name = t->cast.module->plugin->name, *missing = NULL;
+
+    switch (t->stage) {
+    case LH_FIT:
+        missing = !m->training_step          ? "training_step"
+                  : !m->configure_optimizers ? "configure_optimizers"
+                                             : NULL;
+        break;
+    case LH_VALIDATE:
+        missing = m->validation_step ? NULL : "validation_step";
+        break;
+    case LH_TEST:
+        missing = m->test_step ? NULL : "test_step";
+        break;
+    default:
+        missing = m->predict_step || m->forward ? NULL : "predict_step or forward";
+    }
+    if (missing)
+        return lh__run_fail(t, LH_EPLUGIN, "%s does not define %s, which this stage needs", name,
+                            missing);
+    if (t->stage == LH_FIT && m->manual_optimization &&
+        (t->options->accumulate_grad_batches != 1 || t->options->gradient_clip_val > 0))
+        return lh__run_fail(t, LH_EINVAL,
+                            "%s optimizes by itself: accumulate_grad_batches and gradient_clip_val "
+                            "have no effect there; leave them out",
+                            name);
+    if (t->stage == LH_FIT && !m->validation_step != !m->val_dataloader && !t->cast.datamodule)
+        lh__say(t, LH_WARNING, "%s defines %s but not %s: validation is skipped", name,
+                m->validation_step ? "validation_step" : "val_dataloader",
+                m->validation_step ? "val_dataloader" : "validation_step");
+    return LH_OK;
+}
+
+static void on_saved(void *user, const char *path, lh_status status) {
+    lh__trainer *t = user;
+
+    if (status == LH_OK && t->logwriter)
+        lh__logwriter_saved(t->logwriter, path);
+}
+
+static lh_status make_parts(lh__trainer *t) {
+    const lh__options *o = t->options;
+    int32_t threads = t->config->num_threads;
+    const lh__engine_options engine = {
+        .device = o->accelerator,
+        .threads = threads > 0 ? threads : (int32_t)sysconf(_SC_NPROCESSORS_ONLN),
+        .dtype = o->dtype,
+        .seed = t->config->seed,
+        .detect_anomaly = o->detect_anomaly};
+
+    t->engine = lh__engine_new(&engine, &t->failure);
+    if (!t->engine)
+        return lh__failed(t);
+    lh__engine_set_error(t->engine, &t->failure);
+    t->metrics = lh__metrics_new();
+    t->outputs = lh__outputs_new();
+    t->epoch_outputs = lh__outputs_new();
+    t->datasets = lh__datasets_new();
+    if (!t->metrics || !t->outputs || !t->epoch_outputs || !t->datasets)
+        return lh__run_fail(t, LH_ENOMEM, "out of memory");
+    t->writer = lh__writer_new(on_saved, t, &t->failure);
+    return t->writer ? LH_OK : lh__failed(t);
+}
+
+/* DM, callbacks, module. */
+static lh_status set_up(lh__trainer *t) {
+    lh__cast_list *c = &t->cast;
+    int32_t n = c->n_callbacks;
+
+    for (int32_t k = -1; k <= n; k++) {
+        lh__instance *who = k < 0 ? c->datamodule : k < n ? c->callbacks[k] : c->module;
+
+        if (!who)
+            continue;
+        who->is_set_up = 1;
+        if (lh__call_one_stage(t, who, LH__HOOK_setup, t->stage) < 0)
+            return lh__failed(t);
+    }
+    return LH_OK;
+}
+
+/* In reverse order of setup for whoever was set up; a failure does not stop the others. */
+static void tear_down(lh__trainer *t) {
+    lh__cast_list *c = &t->cast;
+    int32_t n = c->n_callbacks;
+    int failed = t->failure.code != LH_OK;
+
+    for (int32_t i = -1; i <= n; i++) {
+        int32_t k = failed ? n - 1 - i : i;
+        lh__instance *who = k < 0 ? c->datamodule : k < n ? c->callbacks[k] : c->module;
+
+        if (!who || !who->is_set_up)
+            continue;
+        who->is_set_up = 0;
+        who->error.code = LH_OK;
+        lh__call_one_stage(t, who, LH__HOOK_teardown, t->stage);
+    }
+}
+
+/* Everything before the loops. */
+static lh_status prepare(lh__trainer *t, const char *ckpt_path) {
+    lh__cast_list *c = &t->cast;
+
+    if (lh__call_plain(t, LH__HOOK_on_init_start) < 0 ||
+        lh__call_plain(t, LH__HOOK_on_init_end) < 0 || check_module(t) != LH_OK ||
+        lh__checkpoint_open(t, ckpt_path) != LH_OK ||
+        lh__call_one(t, c->datamodule, LH__HOOK_prepare_data) < 0 ||
+        lh__call_one(t, c->module, LH__HOOK_prepare_data) < 0)
+        return lh__failed(t);
+    if (t->log_dir && c->n_loggers > 0 && !(t->logwriter = lh__logwriter_start(t)))
+        return lh__failed(t);
+    if (set_up(t) != LH_OK || lh__call_one(t, c->module, LH__HOOK_configure_model) < 0 ||
+        lh__params_seal(t->engine) != LH_OK || lh__restore_model(t) != LH_OK ||
+        lh__call_one(t, c->module, LH__HOOK_on_post_move_to_device) < 0)
+        return lh__failed(t);
+    return LH_OK;
+}
+
+static lh_status configure_optimizers(lh__trainer *t) {
+    if (lh__call_one(t, t->cast.module, LH__HOOK_configure_optimizers) < 0)
+        return lh__failed(t);
+    if (lh__optimizer_count(t->engine) == 0)
+        return lh__run_fail(t, LH_EINVAL,
+                            "%s: configure_optimizers made no optimizer: call lh_adam, lh_sgd or "
+                            "another there",
+                            t->cast.module->plugin->name);
+    return LH_OK;
+}
+
+static lh_status fit(lh__trainer *t) {
+    if (configure_optimizers(t) != LH_OK || lh__call_plain(t, LH__HOOK_on_fit_start) < 0 ||
+        lh__restore_training(t) != LH_OK)
+        return lh__failed(t);
+    if (t->options->enable_model_summary)
+        lh__show_summary(t);
+    if (lh__fit_loop(t) < 0)
+        return lh__failed(t);
+    return lh__call_plain(t, LH__HOOK_on_fit_end);
+}
+
+/* validate, test, predict. The counters of the checkpoint give metrics their x value. */
+static lh_status evaluate(lh__trainer *t) {
+    static const int32_t phases[] = {
+        [LH_VALIDATE] = LH__VALIDATING, [LH_TEST] = LH__TESTING, [LH_PREDICT] = LH__PREDICTING};
+    static const char *const hooks[] = {
+        [LH_VALIDATE] = "val", [LH_TEST] = "test", [LH_PREDICT] = "predict"};
+    int32_t which = t->stage; /* LH_VAL_LOADERS == LH_VALIDATE, and so on */
+    lh__amount limit = t->stage == LH_VALIDATE ? t->options->limit_val_batches
+                       : t->stage == LH_TEST   ? t->options->limit_test_batches
+                                               : t->options->limit_predict_batches;
+
+    if (lh__restore_counters(t) != LH_OK)
+        return lh__failed(t);
+    if (limit.value == 0)
+        return LH_OK;
+    if (lh__sources_request(t, which) != LH_OK)
+        return lh__failed(t);
+    if (t->sources[which].n == 0)
+        return lh__run_fail(t, LH_EINVAL,
+                            "%s: there is no data: its %s_dataloader, or that of --data, must call "
+                            "lh_loader",
+                            t->cast.module->plugin->name, hooks[t->stage]);
+    return lh__evaluation_loop(t, phases[t->stage]);
+}
+
+/* Tells everyone that the run failed. Their own failures are not on record any more. */
+static void tell_exception(lh__trainer *t) {
+    lh__error first = t->failure;
+    lh__cast_list *c = &t->cast;
+
+    snprintf(t->exception, sizeof t->exception, "%s", first.text);
+    for (int32_t k = 0; k < c->n_callbacks; k++) {
+        c->callbacks[k]->error.code = LH_OK;
+        t->failure.code = LH_OK;
+        if (c->callbacks[k]->is_set_up)
+            lh__call_one(t, c->callbacks[k], LH__HOOK_on_exception);
+        if (t->failure.code != LH_OK)
+            lh__say(t, LH_ERROR, "%s", t->failure.text);
+    }
+    t->failure.code = LH_OK;
+    if (c->datamodule && c->datamodule->is_set_up)
+        lh__call_one(t, c->datamodule, LH__HOOK_on_exception);
+    t->failure = first;
+}
+
+/* Waits for what is being written. Its failure fails a run that was fine. */
+static void drain_writer(lh__trainer *t) {
+    lh__error e = {0};
+
+    if (!t->writer || lh__writer_drain(t->writer, &e) == LH_OK)
+        return;
+    if (t->failure.code == LH_OK)
+        t->failure = e;
+    else
+        lh__say(t, LH_ERROR, "%s", e.text);
+}
+
+static void release(lh__trainer *t) {
+    lh__writer_free(t->writer);
+    for (int i = 0; i < 4; i++)
+        lh__sources_free(&t->sources[i]);
+    lh__cast_free(&t->cast);
+    lh__datasets_free(t->datasets);
+    lh__metrics_free(t->metrics);
+    lh__outputs_free(t->outputs);
+    lh__outputs_free(t->epoch_outputs);
+    lh__state_free(t->loaded);
+    lh__engine_free(t->engine);
+    lh__allocations_free(t->allocations);
+    free(t->ckpt_path);
+    free(t->log_dir);
+    free(t->best_path);
+    free(t->last_path);
+}
+
+/* Before any training, whatever goes wrong is the user's to mend (2); afterwards it is a failure. */
+static int32_t exit_code(const lh__trainer *t, int is_running) {
+    int number = atomic_load(&t->signal);
+
+    if (t->failure.code == LH_OK)
+        return 0;
+    if (t->failure.code == LH_EINTR && number)
+        return 128 + number;
+    return is_running ? 1 : 2;
+}
+
+void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t stage,
+                     const char *ckpt_path, const lh__outcome *previous, const lh__observer *obs,
+                     lh__breadcrumb *crumb, lh__outcome *out) {
+    lh__trainer *t = calloc(1, sizeof *t);
+    int is_running = 0;
+
+    memset(out, 0, sizeof *out);
+    out->exit_code = 1;
+    if (!t) {
+        lh__fail(&out->error, LH_ENOMEM, "out of memory");
+        return;
+    }
+    t->config = config;
+    t->options = &config->trainer;
+    t->obs = obs;
+    t->crumb = crumb;
+    t->stage = stage;
+    t->previous = previous;
+    t->requesting = -1;
+    t->start_time = lh__now();
+    t->best_score = 0;
+    t->crumb->plugin = -1;
+    t->host = (lh_host){
+        LH_SIZED(lh_host), .abi_major = LH_ABI_MAJOR, .abi_minor = LH_ABI_MINOR};
+    lh__host_model(&t->host);
+    lh__host_data(&t->host);
+    lh__host_run(&t->host);
+    lh__host_state(&t->host);
+    t->signals = lh__signals_start(t);
+    if (make_parts(t) == LH_OK && lh__rundir_make(t) == LH_OK &&
+        lh__cast_make(t, cast) == LH_OK &&
+        lh__call_one(t, t->cast.module, LH__HOOK_configure_callbacks) >= 0 &&
+        lh__cast_seal(t) == LH_OK && prepare(t, ckpt_path) == LH_OK) {
+        is_running = 1;
+        if (stage == LH_FIT)
+            fit(t);
+        else
+            evaluate(t);
+    }
+    if (t->failure.code != LH_OK && t->engine)
+        tell_exception(t);
+    if (t->engine)
+        tear_down(t);
+    drain_writer(t);
+    lh__logwriter_stop(t->logwriter, t->failure.code == LH_OK ? LH_SUCCESS : LH_FAILED);
+    t->logwriter = NULL;
+    out->exit_code = exit_code(t, is_running && lh__global_step(t) + t->progress.batch.total.ready > 0);
+    out->error = t->failure;
+    if (t->metrics) {
+        out->result = lh__result_json(t, out->exit_code == 0      ? "finished"
+                                         : out->exit_code >= 128 ? "interrupted"
+                                                                 : "failed");
+        lh__result_write(t, out->result);
+    }
+    out->best = t->best_path ? strdup(t->best_path) : NULL;
+    out->last = t->last_path ? strdup(t->last_path) : NULL;
+    out->log_dir = t->log_dir ? strdup(t->log_dir) : NULL;
+    lh__signals_stop(t->signals);
+    release(t);
+    free(t);
+}
+
+void lh__outcome_free(lh__outcome *out) {
+    json_decref(out->result);
+    free(out->best);
+    free(out->last);
+    free(out->log_dir);
+    memset(out, 0, sizeof *out);
+}

@@ -1,0 +1,89 @@
+/* elementwise.c - the cpu device's elementwise operators.
+ *
+ * Invariant: operands of one real dtype are walked in rows, whose loops vectorise for contiguous
+ * and row-broadcast operands; integers and mixed dtypes go to the oracle.
+ */
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/vmath.h"
+
+static inline float clamped_f32(float x, float lo, float hi) {
+    float low = x < lo ? lo : x;
+
+    return low > hi ? hi : low;
+}
+
+static inline double clamped_f64(double x, double lo, double hi) {
+    double low = x < lo ? lo : x;
+
+    return low > hi ? hi : low;
+}
+
+#define T float
+#define FN(name) name##_f32
+#include "kernels/cpu/elementwise.inc"
+#undef T
+#undef FN
+#define T double
+#define FN(name) name##_f64
+#include "kernels/cpu/elementwise.inc"
+
+#define BOTH(name)                                                                                 \
+    { name##_f32, name##_f64 }
+
+static lh__row_fn *const rows[LH__OP_LIMIT][2] = {
+    [LH_OP_ADD] = BOTH(add),
+    [LH_OP_SUB] = BOTH(sub),
+    [LH_OP_MUL] = BOTH(mul),
+    [LH_OP_DIV] = BOTH(div),
+    [LH_OP_POW] = BOTH(power),
+    [LH_OP_MAXIMUM] = BOTH(maximum),
+    [LH_OP_MINIMUM] = BOTH(minimum),
+    [LH_OP_EQ] = BOTH(eq),
+    [LH_OP_NE] = BOTH(ne),
+    [LH_OP_LT] = BOTH(lt),
+    [LH_OP_LE] = BOTH(le),
+    [LH_OP_GT] = BOTH(gt),
+    [LH_OP_GE] = BOTH(ge),
+    [LH_OP_WHERE] = BOTH(where),
+    [LH_OP_ADD_SCALAR] = BOTH(add_scalar),
+    [LH_OP_MUL_SCALAR] = BOTH(mul_scalar),
+    [LH_OP_POW_SCALAR] = BOTH(pow_scalar),
+    [LH_OP_NEG] = BOTH(neg),
+    [LH_OP_EXP] = BOTH(exponential),
+    [LH_OP_LOG] = BOTH(logarithm),
+    [LH_OP_SQRT] = BOTH(root),
+    [LH_OP_SQUARE] = BOTH(square),
+    [LH_OP_ABS] = BOTH(absolute),
+    [LH_OP_RELU] = BOTH(relu),
+    [LH_OP_SIGMOID] = BOTH(logistic),
+    [LH_OP_TANH] = BOTH(tangent),
+    [LH_OP_CLAMP] = BOTH(clamp),
+    [LH__OP_RELU_GRAD] = BOTH(relu_grad),
+    [LH__OP_SIGMOID_GRAD] = BOTH(sigmoid_grad),
+    [LH__OP_TANH_GRAD] = BOTH(tanh_grad),
+    [LH__OP_ABS_GRAD] = BOTH(abs_grad),
+    [LH__OP_CLAMP_GRAD] = BOTH(clamp_grad),
+    [LH__OP_ADD_INTO] = BOTH(add),
+};
+
+/* The dtype that all operands have, comparisons' output and WHERE's condition aside; 0 if mixed. */
+static int32_t common_dtype(const lh__kernel_call *call) {
+    bool compares = call->op >= LH_OP_EQ && call->op <= LH_OP_GE;
+    int32_t first = call->op == LH_OP_WHERE, dtype = call->in[first]->dtype;
+
+    for (int32_t k = first + 1; k < call->n_in; k++)
+        if (call->in[k]->dtype != dtype)
+            return 0;
+    if (first && call->in[0]->dtype != LH_BOOL && call->in[0]->dtype != LH_U8)
+        return 0;
+    return call->out->dtype == (compares ? LH_BOOL : dtype) ? dtype : 0;
+}
+
+void ISA(elementwise)(const lh__kernel_call *call) {
+    int32_t dtype = common_dtype(call);
+
+    if (dtype == LH_F32 || dtype == LH_F64)
+        lh__walk(call, rows[call->op][dtype == LH_F64]);
+    else
+        lh__ref_elementwise(call);
+}

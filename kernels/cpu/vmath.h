@@ -1,0 +1,143 @@
+/* vmath.h - exp, log, tanh and relatives as inline polynomials without branches, so that loops over
+ * them vectorise. F32 within 2 units in the last place of the true value over the whole range,
+ * infinities, NaN and subnormals as in C; F64 is the C library.
+ *
+ * The polynomials are those of Cephes (S. Moshier, expf.c, logf.c, tanhf.c).
+ */
+#ifndef LH_KERNELS_CPU_VMATH_H
+#define LH_KERNELS_CPU_VMATH_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __FMA__
+#define LH__FMA(a, b, c) __builtin_fmaf(a, b, c)
+#else
+#define LH__FMA(a, b, c) ((a) * (b) + (c))
+#endif
+
+static inline float lh__float_of(uint32_t bits) {
+    float x;
+
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline uint32_t lh__bits_of(float x) {
+    uint32_t bits;
+
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* x = n log 2 + r, |r| <= log(2)/2; exp(x) = 2^n exp(r), 2^n in two factors so that the result may
+ * be subnormal or overflow to infinity. */
+static inline float exp_f32(float x) {
+    const float magic = 12582912.0f; /* 1.5 2^23: adding it rounds to an integer in the low bits */
+    float low = x < -104.0f ? -104.0f : x;
+    float c = low > 89.0f ? 89.0f : low;
+    float t = LH__FMA(c, 1.44269504088896341f, magic);
+    float n = t - magic;
+    float r = LH__FMA(n, 2.12194440e-4f, LH__FMA(n, -0.693359375f, c));
+    int32_t k = (int32_t)(lh__bits_of(t) - lh__bits_of(magic)), half = k >> 1;
+    float p = 1.9875691500e-4f;
+
+    p = LH__FMA(p, r, 1.3981999507e-3f);
+    p = LH__FMA(p, r, 8.3334519073e-3f);
+    p = LH__FMA(p, r, 4.1665795894e-2f);
+    p = LH__FMA(p, r, 1.6666665459e-1f);
+    p = LH__FMA(p, r, 5.0000001201e-1f);
+    p = LH__FMA(p * r, r, r) + 1.0f;
+    return p * lh__float_of(((uint32_t)half + 127) << 23) *
+           lh__float_of(((uint32_t)k - (uint32_t)half + 127) << 23);
+}
+
+/* x = 2^n m, m in [sqrt(1/2), sqrt(2)); log(x) = n log 2 + log(m). */
+static inline float log_f32(float x) {
+    float tiny = x < 1.17549435e-38f ? 8388608.0f : 1.0f; /* 2^23 makes subnormals normal */
+    uint32_t bits = lh__bits_of(x * tiny);
+    int32_t k = (int32_t)(bits - 0x3f3504f3) >> 23; /* 0x3f3504f3: sqrt(1/2) */
+    float n = (float)k - (tiny > 1.0f ? 23.0f : 0.0f);
+    float r = lh__float_of(bits - ((uint32_t)k << 23)) - 1.0f;
+    float z = r * r, p = 7.0376836292e-2f, y;
+
+    p = LH__FMA(p, r, -1.1514610310e-1f);
+    p = LH__FMA(p, r, 1.1676998740e-1f);
+    p = LH__FMA(p, r, -1.2420140846e-1f);
+    p = LH__FMA(p, r, 1.4249322787e-1f);
+    p = LH__FMA(p, r, -1.6668057665e-1f);
+    p = LH__FMA(p, r, 2.0000714765e-1f);
+    p = LH__FMA(p, r, -2.4999993993e-1f);
+    p = LH__FMA(p, r, 3.3333331174e-1f);
+    y = LH__FMA(p * r, z, n * -2.12194440e-4f);
+    y = LH__FMA(z, -0.5f, y);
+    y = LH__FMA(n, 0.693359375f, r + y);
+    y = x == 0.0f ? -INFINITY : y;
+    y = x < 0.0f ? NAN : y;
+    return x < INFINITY ? y : x; /* infinity and NaN stay */
+}
+
+static inline float tanh_f32(float x) {
+    float a = fabsf(x), z = x * x, p = -5.70498872745e-3f, near, far;
+
+    p = LH__FMA(p, z, 2.06390887954e-2f);
+    p = LH__FMA(p, z, -5.37397155531e-2f);
+    p = LH__FMA(p, z, 1.33314422036e-1f);
+    p = LH__FMA(p, z, -3.33332819422e-1f);
+    near = LH__FMA(p * z, x, x);
+    far = copysignf(1.0f - 2.0f / (exp_f32(2.0f * a) + 1.0f), x);
+    return a < 0.625f ? near : x != x ? x : far;
+}
+
+/* 1 / (1 + exp(-x)), arranged so that exp does not overflow. */
+static inline float sigmoid_f32(float x) {
+    float e = exp_f32(x < 0.0f ? x : -x);
+
+    return (x < 0.0f ? e : 1.0f) / (1.0f + e);
+}
+
+/* log(1 + u), u in [0, 1]: the rounding error of 1 + u is put back. */
+static inline float log1p_f32(float u) {
+    float w = 1.0f + u;
+
+    return log_f32(w) + (u - (w - 1.0f)) / w;
+}
+
+static inline float sqrt_f32(float x) {
+    return sqrtf(x);
+}
+
+static inline float pow_f32(float a, float b) {
+    return powf(a, b);
+}
+
+static inline double exp_f64(double x) {
+    return exp(x);
+}
+
+static inline double log_f64(double x) {
+    return log(x);
+}
+
+static inline double tanh_f64(double x) {
+    return tanh(x);
+}
+
+static inline double sigmoid_f64(double x) {
+    return 1.0 / (1.0 + exp(-x));
+}
+
+static inline double log1p_f64(double u) {
+    return log1p(u);
+}
+
+static inline double sqrt_f64(double x) {
+    return sqrt(x);
+}
+
+static inline double pow_f64(double a, double b) {
+    return pow(a, b);
+}
+
+#endif

@@ -1,0 +1,133 @@
+/* kernel.h - what a device is: a table of kernels, arithmetic on raw strided buffers.
+ *
+ * Invariants: a kernel allocates nothing, never fails, and reads nothing but its call; shapes and
+ * dtypes were checked before (the engine's catalogue). Its result is a function of its inputs alone:
+ * the same bits with any number of threads. Inputs of elementwise kernels arrive already broadcast
+ * to the shape of the output (stride 0). The output is contiguous and aligned to 64 bytes.
+ */
+#ifndef LH_KERNELS_KERNEL_H
+#define LH_KERNELS_KERNEL_H
+
+#include <lhost/ops.h>
+
+#include "kernels/philox.h"
+#include "kernels/pool.h"
+
+/* What a call holds when it reaches a kernel. Axes are non-negative.
+ *
+ *   operator                     inputs                     ints                     reals
+ *   SUM MEAN AMAX AMIN           x                          keepdim, axes (none: all)
+ *   ARGMAX                       x                          axis, keepdim
+ *   CONCAT                       n of them                  axis
+ *   GATHER INDEX_SELECT          x, index                   axis
+ *   SOFTMAX LOG_SOFTMAX          x                          axis
+ *   MATMUL                       a, b as torch.matmul takes them, vectors and batches too
+ *   LINEAR                       x, weight[, bias]
+ *   NLL_LOSS CROSS_ENTROPY       (n, classes), (n)          -                        y: 0-d
+ *   MSE_LOSS BCE_WITH_LOGITS     a, b of one shape          -                        y: 0-d
+ *   FULL UNIFORM NORMAL          none                       ignored                  as in ops.h
+ *   CAST CONTIGUOUS RESHAPE COPY x                          ignored: y has the dtype, and as many
+ *                                                           elements, in the order of x
+ *   the rest of ops.h            broadcast to y             -                        as in ops.h
+ *
+ * Inputs of one elementwise call may differ in dtype; all-integer calls compute in 64 bits.
+ * A target or index out of range is never followed: losses, accuracy and selected elements become
+ * NaN (0 in integers), and their gradients leave it out. Data pointers of empty tensors may be NULL.
+ */
+
+/* Operators that only the engine records: what gradients are made of. In comments, g is the
+ * gradient of the output y of the public operator with input x. The output has the shape of x. */
+enum {
+    LH__OP_RELU_GRAD = 512,   /* (g, y): g where y > 0, else 0 */
+    LH__OP_SIGMOID_GRAD,      /* (g, y): g y (1 - y) */
+    LH__OP_TANH_GRAD,         /* (g, y): g (1 - y^2) */
+    LH__OP_ABS_GRAD,          /* (g, x): g sign(x) */
+    LH__OP_CLAMP_GRAD,        /* (g, x) reals lo, hi: g where lo <= x <= hi, else 0 */
+    LH__OP_SOFTMAX_GRAD,      /* (g, y) ints axis: y (g - sum(g y)) */
+    LH__OP_LOG_SOFTMAX_GRAD,  /* (g, y) ints axis: g - exp(y) sum(g) */
+    LH__OP_NLL_GRAD,          /* (g 0-d, target (n)) ints n, classes: -g/n at the target */
+    LH__OP_CE_GRAD,           /* (g 0-d, logits, target): g/n (softmax - one-hot) */
+    LH__OP_SLICE_GRAD,        /* (g) ints axis, start, end, step, then shape of x: zeros around */
+    LH__OP_GATHER_GRAD,       /* (g, index) ints axis, then shape of x: scatter-add */
+    LH__OP_INDEX_SELECT_GRAD, /* (g, index) ints axis, then shape of x: index-add */
+    LH__OP_DROPOUT_MASK,      /* (g) reals p: the mask of the forward call's counter again */
+    LH__OP_SUM_TO,            /* (g) ints shape of y: sum over the axes that were broadcast */
+    LH__OP_ADD_INTO,          /* (a, b): a + b; y may be a itself (gradient accumulation) */
+    LH__OP_COPY,              /* (x): x, converted to the dtype of y */
+    LH__OP_LIMIT
+};
+
+/* A strided buffer; strides count elements. */
+typedef struct lh__view {
+    void *data;
+    int32_t dtype, ndim;
+    int64_t shape[LH_MAX_DIMS], stride[LH_MAX_DIMS];
+} lh__view;
+
+typedef struct lh__kernel_call {
+    uint32_t op;
+    int32_t n_in, n_ints, n_reals;
+    const lh__view *const *in;
+    const lh__view *out;
+    const int64_t *ints;
+    const double *reals;
+    lh__philox_key key; /* of random operators */
+    lh__pool *pool;
+} lh__kernel_call;
+
+typedef void lh__kernel(const lh__kernel_call *call);
+
+/* One optimizer update over n contiguous elements of one dtype (F32 or F64): the formulas of
+ * torch.optim's single-tensor code. State, NULL where the options do not need it:
+ *
+ *   SGD             state1 momentum buffer, set to the gradient at step 1
+ *   Adam, AdamW     state1 exp_avg, state2 exp_avg_sq, state3 max_exp_avg_sq (amsgrad)
+ *   RMSprop         state1 square_avg, state2 momentum buffer, state3 grad_avg (centered)
+ *   Adagrad         state1 sum, begun at initial_accumulator by the caller
+ *
+ * `grad_scale` multiplies the gradient first (clipping); the gradient itself is left as it is.
+ * `step` counts from 1. */
+typedef struct lh__update {
+    uint32_t kind; /* LH_SGD ... */
+    int32_t dtype;
+    int64_t n, step;
+    void *param, *state1, *state2, *state3;
+    const void *grad;
+    double grad_scale;
+    const lh_optimizer_options *options;
+    lh__pool *pool;
+} lh__update;
+
+typedef struct lh__device {
+    const char *name;
+    lh__kernel *const *kernels; /* indexed by operator, LH__OP_LIMIT of them; views have none */
+    void (*update)(const lh__update *u);
+    /* Over n contiguous elements, F32 or F64. */
+    double (*sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);
+    void (*scale)(int32_t dtype, void *x, int64_t n, double factor, lh__pool *pool);
+    void (*clamp)(int32_t dtype, void *x, int64_t n, double lo, double hi, lh__pool *pool);
+} lh__device;
+
+/* The oracle: portable C, every sum in double, one thread, written to be read. */
+const lh__device *lh__device_ref(void);
+
+/* The machine's own cores: vectorised for the best instruction set found at run time, OpenBLAS for
+ * matrix products, the pool's threads. */
+const lh__device *lh__device_cpu(void);
+
+static inline int64_t lh__dtype_size(int32_t dtype) {
+    return dtype == LH_F64 || dtype == LH_I64   ? 8
+           : dtype == LH_F32 || dtype == LH_I32 ? 4
+           : dtype == LH_F16 || dtype == LH_BF16 ? 2
+                                                 : 1;
+}
+
+static inline int64_t lh__view_numel(const lh__view *v) {
+    int64_t n = 1;
+
+    for (int32_t i = 0; i < v->ndim; i++)
+        n *= v->shape[i];
+    return n;
+}
+
+#endif

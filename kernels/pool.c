@@ -1,0 +1,184 @@
+/* pool.c - the thread pool of pool.h.
+ *
+ * Invariant: a tile of a job is claimed by lowering `left` with a compare-and-swap, and `done`
+ * counts the tiles that ended. `left` above 0 means that a job is open; the caller opens the next
+ * one only when `done` has reached `tiles`, so whoever holds a claim may read the job. A thread that
+ * wakes too late finds nothing left and is not waited for.
+ */
+#include "kernels/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define SPIN_NS 50000 /* how long an idle worker looks for work before it sleeps */
+#define CACHE_LINE 64
+
+struct lh__pool {
+    _Alignas(CACHE_LINE) atomic_int_fast64_t left;
+    _Alignas(CACHE_LINE) atomic_int_fast64_t done;
+    _Alignas(CACHE_LINE) atomic_int sleepers;
+    atomic_bool stop;
+    lh__tile_fn *fn; /* the open job */
+    void *arg;
+    int64_t tiles;
+    pthread_mutex_t mutex; /* of sleeping only */
+    pthread_cond_t wake;
+    int threads, started;
+    bool spin;
+    pthread_t workers[];
+};
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static int64_t now_ns(void) {
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Runs tiles of the open job until none is left. */
+static void take_tiles(lh__pool *p) {
+    int_fast64_t left = atomic_load_explicit(&p->left, memory_order_acquire);
+
+    while (left > 0) {
+        if (!atomic_compare_exchange_weak_explicit(&p->left, &left, left - 1, memory_order_acq_rel,
+                                                   memory_order_acquire))
+            continue;
+        p->fn(p->arg, p->tiles - left);
+        atomic_fetch_add_explicit(&p->done, 1, memory_order_release);
+        left = atomic_load_explicit(&p->left, memory_order_acquire);
+    }
+}
+
+static bool has_news(lh__pool *p) {
+    return atomic_load(&p->left) > 0 || atomic_load(&p->stop);
+}
+
+/* Looks for news for SPIN_NS. */
+static bool spin_for_news(lh__pool *p) {
+    int64_t end = now_ns() + SPIN_NS;
+
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (has_news(p))
+                return true;
+            relax();
+        }
+    } while (now_ns() < end);
+    return false;
+}
+
+static void sleep_for_news(lh__pool *p) {
+    pthread_mutex_lock(&p->mutex);
+    atomic_fetch_add(&p->sleepers, 1); /* before the check: see wake_sleepers */
+    while (!has_news(p))
+        pthread_cond_wait(&p->wake, &p->mutex);
+    atomic_fetch_sub(&p->sleepers, 1);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+/* After the news was stored. Both sides store, then load, sequentially consistent: either the
+ * sleeper sees the news or this sees the sleeper. */
+static void wake_sleepers(lh__pool *p) {
+    if (atomic_load(&p->sleepers) == 0)
+        return;
+    pthread_mutex_lock(&p->mutex);
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+static void *worker(void *arg) {
+    lh__pool *p = arg;
+
+    while (!atomic_load(&p->stop)) {
+        if (!(p->spin && spin_for_news(p)))
+            sleep_for_news(p);
+        take_tiles(p);
+    }
+    return NULL;
+}
+
+/* Cores that this process may run on. */
+static int cores(void) {
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+lh__pool *lh__pool_new(int threads) {
+    size_t size = sizeof(lh__pool) + (size_t)(threads > 0 ? threads : 1) * sizeof(pthread_t);
+    lh__pool *p = aligned_alloc(CACHE_LINE, (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
+
+    if (!p)
+        return NULL;
+    atomic_init(&p->left, 0);
+    atomic_init(&p->done, 0);
+    atomic_init(&p->sleepers, 0);
+    atomic_init(&p->stop, false);
+    pthread_mutex_init(&p->mutex, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    p->threads = threads > 0 ? threads : 1;
+    p->started = 0;
+    p->spin = p->threads <= cores();
+    while (p->started < p->threads - 1) {
+        if (pthread_create(&p->workers[p->started], NULL, worker, p) != 0) {
+            lh__pool_free(p);
+            return NULL;
+        }
+        p->started++;
+    }
+    return p;
+}
+
+void lh__pool_free(lh__pool *p) {
+    if (!p)
+        return;
+    atomic_store(&p->stop, true);
+    wake_sleepers(p);
+    for (int i = 0; i < p->started; i++)
+        pthread_join(p->workers[i], NULL);
+    pthread_cond_destroy(&p->wake);
+    pthread_mutex_destroy(&p->mutex);
+    free(p);
+}
+
+int lh__pool_threads(const lh__pool *p) {
+    return p ? p->threads : 1;
+}
+
+/* Waits for the tiles that workers still hold; gives the core away when that takes long. */
+static void await_tiles(lh__pool *p, int64_t tiles) {
+    for (int i = 0; atomic_load_explicit(&p->done, memory_order_acquire) < tiles; i++) {
+        if (i < 4096)
+            relax();
+        else
+            sched_yield();
+    }
+}
+
+void lh__pool_run(lh__pool *p, int64_t tiles, lh__tile_fn *fn, void *arg) {
+    if (!p || p->threads == 1 || tiles <= 1) {
+        for (int64_t i = 0; i < tiles; i++)
+            fn(arg, i);
+        return;
+    }
+    p->fn = fn;
+    p->arg = arg;
+    p->tiles = tiles;
+    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
+    atomic_store(&p->left, tiles); /* opens the job */
+    wake_sleepers(p);
+    take_tiles(p);
+    await_tiles(p, tiles);
+}

@@ -1,0 +1,24 @@
+/* pool.h - the one pool of compute threads of a process.
+ *
+ * Invariant: work is cut into tiles by its shape alone, never by the number of threads, so results
+ * do not depend on it. Threads spin briefly after a job, then sleep.
+ */
+#ifndef LH_KERNELS_POOL_H
+#define LH_KERNELS_POOL_H
+
+#include <stdint.h>
+
+typedef struct lh__pool lh__pool;
+typedef void lh__tile_fn(void *arg, int64_t tile);
+
+/* A pool of `threads` (at least 1, the caller counted in). NULL when threads cannot be made. */
+lh__pool *lh__pool_new(int threads);
+void lh__pool_free(lh__pool *pool);
+int lh__pool_threads(const lh__pool *pool);
+
+/* Calls fn(arg, tile) once for each tile in [0, tiles), in any order, on any thread of the pool;
+ * returns when all are done. pool NULL or tiles 1: on the caller. Not reentrant: one caller at a
+ * time, and fn must not call it. No allocation. */
+void lh__pool_run(lh__pool *pool, int64_t tiles, lh__tile_fn *fn, void *arg);
+
+#endif

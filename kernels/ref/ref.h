@@ -1,0 +1,70 @@
+/* ref.h - the oracle's kernels, and how it reads and writes one element.
+ *
+ * Invariant: every element passes through a double (all-integer calls: an int64_t), whatever the
+ * dtype, and is addressed by its row-major number. Slow, short, and the same for all dtypes.
+ */
+#ifndef LH_KERNELS_REF_H
+#define LH_KERNELS_REF_H
+
+#include <string.h>
+
+#include "kernels/view.h"
+
+/* IEEE half precision and bfloat16, as 16 bits. */
+double lh__from_half(uint16_t h);
+uint16_t lh__to_half(double x);
+uint16_t lh__to_bfloat(double x);
+
+/* Element at `offset` (in elements) from the start of the view. */
+double lh__load(const lh__view *v, int64_t offset);
+int64_t lh__load_int(const lh__view *v, int64_t offset);
+void lh__store(const lh__view *v, int64_t offset, double x);
+void lh__store_int(const lh__view *v, int64_t offset, int64_t x);
+
+/* Element number i in row-major order. */
+static inline double lh__get(const lh__view *v, int64_t i) {
+    return lh__load(v, lh__view_offset(v, i));
+}
+
+static inline void lh__set(const lh__view *v, int64_t i, double x) {
+    lh__store(v, lh__view_offset(v, i), x);
+}
+
+/* Copies element by element in row-major order, converting; the numbers of elements agree. */
+void lh__view_copy(const lh__view *to, const lh__view *from);
+
+lh__kernel lh__ref_elementwise; /* binary, unary, with a scalar, where, their gradients */
+lh__kernel lh__ref_sum;         /* SUM MEAN SUM_TO */
+lh__kernel lh__ref_extreme;     /* AMAX AMIN */
+lh__kernel lh__ref_argmax;
+lh__kernel lh__ref_copy; /* CAST CONTIGUOUS RESHAPE COPY */
+lh__kernel lh__ref_concat;
+lh__kernel lh__ref_slice_grad;
+lh__kernel lh__ref_gather;
+lh__kernel lh__ref_gather_grad;
+lh__kernel lh__ref_index_select;
+lh__kernel lh__ref_index_select_grad;
+lh__kernel lh__ref_matmul;
+lh__kernel lh__ref_linear;
+lh__kernel lh__ref_softmax; /* SOFTMAX LOG_SOFTMAX */
+lh__kernel lh__ref_softmax_grad;
+lh__kernel lh__ref_log_softmax_grad;
+lh__kernel lh__ref_nll_loss;
+lh__kernel lh__ref_nll_grad;
+lh__kernel lh__ref_cross_entropy;
+lh__kernel lh__ref_ce_grad;
+lh__kernel lh__ref_mse_loss;
+lh__kernel lh__ref_bce_with_logits;
+lh__kernel lh__ref_accuracy;
+lh__kernel lh__ref_full;
+lh__kernel lh__ref_uniform;
+lh__kernel lh__ref_normal;
+lh__kernel lh__ref_bernoulli;
+lh__kernel lh__ref_dropout; /* DROPOUT DROPOUT_MASK */
+
+void lh__ref_update(const lh__update *u);
+double lh__ref_sum_squares(int32_t dtype, const void *x, int64_t n, lh__pool *pool);
+void lh__ref_scale(int32_t dtype, void *x, int64_t n, double factor, lh__pool *pool);
+void lh__ref_clamp(int32_t dtype, void *x, int64_t n, double lo, double hi, lh__pool *pool);
+
+#endif

@@ -1,0 +1,156 @@
+/* run.h - errors, hyper-parameters, metrics, the trainer and checkpoint state, for authors.
+ *
+ * Errors stick: the first failure of a hook is recorded with the author's file and line, what
+ * follows does nothing, and the host looks at the record when the hook returns. So a hook may
+ * `return LH_OK` at its end without having looked at anything. [trainer] unless tagged.
+ */
+#ifndef LHOST_RUN_H
+#define LHOST_RUN_H
+
+#include "host.h"
+
+LH_EXTERN_C_BEGIN
+
+/* Records an error at the author's line and returns `code`: `return lh_fail(c, LH_EINVAL, ...)`.
+ * The text says what was wrong and what to do; the host adds plugin, hook, epoch, step. [any] */
+#define lh_fail(c, code, ...)                                                                      \
+    (c)->host->fail((c), (code), __FILE__, (int32_t)__LINE__, __VA_ARGS__)
+
+/* The first error recorded in this hook, or LH_OK. [any] */
+static inline lh_status lh_status_of(lh_ctx *c) {
+    return c->host->status(c);
+}
+
+/* A line for the person who watches, at LH_DEBUG ... LH_ERROR; on rank 0 only. [any] */
+#define lh_print(c, level, ...) (c)->host->print((c), (level), __VA_ARGS__)
+
+/* Zeroed memory, 64-byte aligned, that lives with the run; NULL when there is none left. [any] */
+static inline void *lh_alloc(lh_ctx *c, uint64_t size) {
+    return c->host->alloc(c, size);
+}
+
+/* Rows of a plugin's table of hyper-parameters:
+ *     static const lh_hparam_spec hparams[] = {
+ *         LH_HPARAM_REAL("lr", 1e-3, 0, 1, "learning rate"),
+ *         LH_HPARAM_INT("hidden", 128, 1, 65536, "width of the hidden layer")};
+ * and `LH_HPARAMS(hparams)` among the initialisers of the plugin. min == max == 0: unbounded. */
+#define LH_HPARAM_REAL(name_, default_, min_, max_, help_)                                         \
+    {LH_SIZED(lh_hparam_spec), LH_REAL, name_, help_, NULL, default_, min_, max_}
+#define LH_HPARAM_INT(name_, default_, min_, max_, help_)                                          \
+    {LH_SIZED(lh_hparam_spec), LH_INT, name_, help_, NULL, default_, min_, max_}
+#define LH_HPARAM_FLAG(name_, default_, help_)                                                     \
+    {LH_SIZED(lh_hparam_spec), LH_FLAG, name_, help_, NULL, default_, 0, 1}
+#define LH_HPARAM_TEXT(name_, default_, help_)                                                     \
+    {LH_SIZED(lh_hparam_spec), LH_TEXT, name_, help_, default_, 0, 0, 0}
+#define LH_HPARAMS(table) .hparams = table, .n_hparams = (int32_t)(sizeof(table) / sizeof(*table))
+
+/* The value of a declared hyper-parameter; asking for another name is an error. */
+static inline double lh_hparam(lh_ctx *c, const char *name) {
+    return c->host->hparam(c, name);
+}
+
+static inline int64_t lh_hparam_int(lh_ctx *c, const char *name) {
+    return c->host->hparam_int(c, name);
+}
+
+static inline const char *lh_hparam_text(lh_ctx *c, const char *name) {
+    return c->host->hparam_text(c, name);
+}
+
+/* Logs a one-element tensor under `name`; further fields of lh_log_options may follow:
+ *     lh_log(c, "val_loss", loss, LH_LOG_EPOCH | LH_LOG_BAR);
+ *     lh_log(c, "hits", hits, LH_LOG_EPOCH, .reduce = LH_SUM);
+ * The value is read when somebody looks at it, so logging does not stall the step. Errors: several
+ * elements; a hook that may not log; flags that the hook does not allow; the same name twice with
+ * other options. Values may be integers, and are kept as f64. */
+#define lh_log(c, name, ...) LH_LOG_(c, log, name, __VA_ARGS__)
+#define lh_log_value(c, name, ...) LH_LOG_(c, log_value, name, __VA_ARGS__)
+#define LH_LOG_(c, fn, name, value, ...)                                                           \
+    (c)->host->fn((c), (name), (value),                                                            \
+                  &(const lh_log_options){LH_SIZED(lh_log_options), .flags = __VA_ARGS__})
+
+/* The latest callback metric of that name; NaN when there is none. */
+static inline double lh_metric(lh_ctx *c, const char *name) {
+    return c->host->metric(c, name);
+}
+
+static inline int lh_has_metric(lh_ctx *c, const char *name) {
+    return c->host->has_metric(c, name) == LH_OK;
+}
+
+/* Keeps a tensor beside the loss in the outputs of a step, for *_epoch_end and *_batch_end. */
+static inline lh_status lh_output(lh_ctx *c, const char *name, lh_tensor *t) {
+    return c->host->output(c, name, t);
+}
+
+/* Properties of the trainer: LH_CURRENT_EPOCH ..., LH_LOG_DIR ... */
+static inline int64_t lh_int(lh_ctx *c, int32_t what) {
+    return c->host->get_int(c, what);
+}
+
+static inline const char *lh_text(lh_ctx *c, int32_t what) {
+    return c->host->get_text(c, what);
+}
+
+static inline int64_t lh_current_epoch(lh_ctx *c) {
+    return lh_int(c, LH_CURRENT_EPOCH);
+}
+
+static inline int64_t lh_global_step(lh_ctx *c) {
+    return lh_int(c, LH_GLOBAL_STEP);
+}
+
+/* Asks the trainer to stop (trainer.should_stop); min_epochs and min_steps still hold. */
+static inline lh_status lh_stop(lh_ctx *c, const char *reason) {
+    return c->host->stop(c, reason);
+}
+
+/* In configure_callbacks: adds a callback, "early-stop:monitor=val_loss,patience=3". */
+static inline lh_status lh_use_callback(lh_ctx *c, const char *spec) {
+    return c->host->use_callback(c, spec);
+}
+
+/* State, in state_dict and load_state_dict (callbacks, data modules) and in on_save_checkpoint and
+ * on_load_checkpoint. Every plugin has keys of its own. The getters leave *out alone and return
+ * LH_ENOTFOUND, which is not recorded as an error, when there is no such key. */
+static inline lh_status lh_state_put(lh_ctx *c, const char *key, double value) {
+    return c->host->state_put(c, key, value);
+}
+
+static inline lh_status lh_state_put_int(lh_ctx *c, const char *key, int64_t value) {
+    return c->host->state_put_int(c, key, value);
+}
+
+static inline lh_status lh_state_put_text(lh_ctx *c, const char *key, const char *text) {
+    return c->host->state_put_text(c, key, text);
+}
+
+static inline lh_status lh_state_get(lh_ctx *c, const char *key, double *out) {
+    return c->host->state_get(c, key, out);
+}
+
+static inline lh_status lh_state_get_int(lh_ctx *c, const char *key, int64_t *out) {
+    return c->host->state_get_int(c, key, out);
+}
+
+static inline lh_status lh_state_get_text(lh_ctx *c, const char *key, const char **out) {
+    return c->host->state_get_text(c, key, out);
+}
+
+/* Freezes (requires_grad off) or unfreezes the parameters whose names match the glob; returns how
+ * many matched. */
+static inline int64_t lh_freeze(lh_ctx *c, const char *glob) {
+    return c->host->set_requires_grad(c, glob, 0);
+}
+
+static inline int64_t lh_unfreeze(lh_ctx *c, const char *glob) {
+    return c->host->set_requires_grad(c, glob, 1);
+}
+
+/* Manual optimization and overridden `backward`: gradients of the loss to the parameters. */
+static inline lh_status lh_backward(lh_ctx *c, lh_tensor *loss) {
+    return c->host->backward(c, loss, 0);
+}
+
+LH_EXTERN_C_END
+#endif

@@ -1,0 +1,206 @@
+/* operands.c - see operands.h. */
+#include "operands.h"
+
+#include <criterion/criterion.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/ref/ref.h"
+
+enum { GUARD = 64, POOLS = 4 };
+
+static uint64_t state = 1;
+
+/* splitmix64. */
+uint64_t draw(void) {
+    uint64_t z = state += 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
+int64_t draw_below(int64_t n) {
+    return (int64_t)(draw() % (uint64_t)n);
+}
+
+double draw_real(double lo, double hi) {
+    return lo + (hi - lo) * (double)(draw() >> 11) * 0x1p-53;
+}
+
+void draw_shape(int32_t ndim, int64_t shape[LH_MAX_DIMS], bool may_be_empty) {
+    static const int64_t sizes[] = {1, 2, 3, 7, 17, 33, 0};
+
+    for (int32_t d = 0; d < ndim; d++)
+        shape[d] = sizes[draw_below(may_be_empty && draw_below(8) == 0 ? 7 : 6)];
+}
+
+double at(const lh__view *v, int64_t i) {
+    return lh__load(v, lh__view_offset(v, i));
+}
+
+void put(const lh__view *v, int64_t i, double x) {
+    lh__store(v, lh__view_offset(v, i), x);
+}
+
+static double draw_element(int32_t dtype) {
+    switch (dtype) {
+    case LH_BOOL:
+        return (double)draw_below(2);
+    case LH_U8:
+        return (double)draw_below(10);
+    case LH_I64:
+    case LH_I32:
+        return (double)draw_below(19) - 9;
+    default:
+        return draw_real(-3, 3);
+    }
+}
+
+static void *storage(int64_t elements, int32_t dtype) {
+    size_t size = (size_t)(elements * lh__dtype_size(dtype)) + GUARD;
+    void *p = aligned_alloc(64, (size + 63) / 64 * 64);
+
+    cr_assert_not_null(p);
+    return p;
+}
+
+static void set_strides(lh__view *v) {
+    int64_t n = 1;
+
+    for (int32_t d = v->ndim - 1; d >= 0; d--) {
+        v->stride[d] = n;
+        n *= v->shape[d];
+    }
+}
+
+lh__view operand(int32_t dtype, int32_t ndim, const int64_t *shape, int layout) {
+    lh__view v = {.dtype = dtype, .ndim = ndim};
+    int32_t special = ndim ? (int32_t)draw_below(ndim) : 0;
+    int64_t n;
+
+    memcpy(v.shape, shape, (size_t)ndim * sizeof *shape);
+    if (ndim > 0 && layout == STEPPED)
+        v.shape[special] *= 2;
+    if (ndim > 0 && layout == BROADCAST && v.shape[special] > 0)
+        v.shape[special] = 1;
+    if (ndim > 1 && layout == TRANSPOSED) {
+        v.shape[0] = shape[ndim - 1];
+        v.shape[ndim - 1] = shape[0];
+    }
+    set_strides(&v);
+    n = lh__view_numel(&v);
+    v.data = storage(n, dtype);
+    for (int64_t i = 0; i < n; i++)
+        lh__store(&v, i, draw_element(dtype));
+    memcpy(v.shape, shape, (size_t)ndim * sizeof *shape);
+    if (ndim > 0 && layout == STEPPED)
+        v.stride[special] *= 2;
+    if (ndim > 0 && layout == BROADCAST)
+        v.stride[special] = 0;
+    if (ndim > 1 && layout == TRANSPOSED) {
+        int64_t first = v.stride[0];
+
+        v.stride[0] = v.stride[ndim - 1];
+        v.stride[ndim - 1] = first;
+    }
+    return v;
+}
+
+lh__view scalar(int32_t dtype, double x) {
+    lh__view v = {.dtype = dtype, .data = storage(1, dtype)};
+
+    lh__store(&v, 0, x);
+    return v;
+}
+
+lh__view indices(int64_t n, int64_t lo, int64_t hi) {
+    lh__view v = {.dtype = LH_I64, .ndim = 1, .shape = {n}, .stride = {1}};
+
+    v.data = storage(n, LH_I64);
+    for (int64_t i = 0; i < n; i++)
+        ((int64_t *)v.data)[i] = lo + draw_below(hi - lo);
+    return v;
+}
+
+trial trial_of(uint32_t op, int32_t n_in, int32_t dtype, int32_t ndim, const int64_t *shape) {
+    trial t = {.call = {.op = op, .n_in = n_in, .key = {7, 3, 11}}};
+
+    t.out.dtype = dtype;
+    t.out.ndim = ndim;
+    memcpy(t.out.shape, shape, (size_t)ndim * sizeof *shape);
+    set_strides(&t.out);
+    return t;
+}
+
+lh__view run_trial(trial *t, const lh__device *device, lh__pool *pool) {
+    int64_t n = lh__view_numel(&t->out), size = n * lh__dtype_size(t->out.dtype);
+    lh__view out = t->out;
+    lh__kernel_call call = t->call;
+
+    out.data = storage(n, out.dtype);
+    memset(out.data, 0xA5, (size_t)size + GUARD);
+    call.in = t->in;
+    call.out = &out;
+    call.ints = t->ints;
+    call.reals = t->reals;
+    call.pool = pool;
+    cr_assert_not_null(device->kernels[call.op], "operator %u has no kernel", call.op);
+    device->kernels[call.op](&call);
+    for (int i = 0; i < GUARD; i++)
+        cr_assert_eq(((uint8_t *)out.data)[size + i], 0xA5, "operator %u writes past the end",
+                     call.op);
+    return out;
+}
+
+static double epsilon(int32_t dtype) {
+    return dtype == LH_F32 ? FLT_EPSILON : dtype == LH_F64 ? DBL_EPSILON : 0;
+}
+
+static void compare(const trial *t, const lh__view *got, const lh__view *want, const char *isa,
+                    const char *what) {
+    for (int64_t i = 0, n = lh__view_numel(want); i < n; i++) {
+        double g = lh__load(got, i), w = lh__load(want, i);
+        double allowed = t->ulps * epsilon(want->dtype) * (fabs(w) + t->size);
+
+        if (g == w || (isnan(g) && isnan(w)))
+            continue;
+        cr_assert(fabs(g - w) <= allowed, "%s, operator %u, %s: element %ld is %.17g, not %.17g",
+                  what, t->call.op, isa, (long)i, g, w);
+    }
+}
+
+static lh__pool *pool_of(int threads) {
+    static lh__pool *pools[POOLS];
+
+    if (threads > 0 && !pools[threads])
+        cr_assert_not_null(pools[threads] = lh__pool_new(threads));
+    return pools[threads];
+}
+
+void expect_agreement(trial *t, const char *what) {
+    lh__view want = run_trial(t, lh__device_ref(), NULL);
+    size_t size = (size_t)(lh__view_numel(&want) * lh__dtype_size(want.dtype));
+    lh__variant variants[3];
+    int n;
+
+    lh__device_cpu(); /* confines OpenBLAS to the calling thread */
+    n = lh__cpu_variants(variants);
+    for (int i = 0; i < n; i++) {
+        lh__view first = run_trial(t, variants[i].device, NULL);
+
+        compare(t, &first, &want, variants[i].isa, what);
+        for (int threads = 1; threads < POOLS; threads++) {
+            lh__view again = run_trial(t, variants[i].device, pool_of(threads));
+
+            cr_assert(memcmp(first.data, again.data, size) == 0,
+                      "%s, operator %u, %s: %d threads change the result", what, t->call.op,
+                      variants[i].isa, threads);
+            free(again.data);
+        }
+        free(first.data);
+    }
+    free(want.data);
+}

@@ -1,0 +1,117 @@
+/* test_matmul.c - matrix products agree with the oracle's triple loop: vectors, batches that
+ * broadcast, every layout, with and without bias. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "operands.h"
+
+static const int32_t dtypes[] = {LH_F32, LH_F64};
+
+static void check(lh__view *a, lh__view *b, lh__view *bias, uint32_t op, int32_t ndim,
+                  const int64_t *shape, int64_t k) {
+    trial t = trial_of(op, bias ? 3 : 2, a->dtype, ndim, shape);
+
+    t.in[0] = a, t.in[1] = b, t.in[2] = bias;
+    t.ulps = 2;
+    t.size = 3 + 2 * (double)k;
+    expect_agreement(&t, "matmul");
+}
+
+/* A matrix of one of the layouts; TRANSPOSED is what BLAS reads as such. */
+static void check_matmul(int32_t dtype, int32_t batch, int64_t m, int64_t n, int64_t k,
+                         int layout_a, int layout_b) {
+    int64_t outer[] = {3, 2}, a_shape[4], b_shape[4], c_shape[4];
+    int32_t a_batch = batch, b_batch = batch, d = 0;
+    lh__view a, b;
+
+    if (batch == 1 && draw_below(2)) /* one side without a batch */
+        *(draw_below(2) ? &a_batch : &b_batch) = 0;
+    memcpy(a_shape, outer + 2 - a_batch, sizeof outer - (size_t)(2 - a_batch) * sizeof *outer);
+    memcpy(b_shape, outer + 2 - b_batch, sizeof outer - (size_t)(2 - b_batch) * sizeof *outer);
+    memcpy(c_shape, outer + 2 - batch, sizeof outer - (size_t)(2 - batch) * sizeof *outer);
+    if (batch == 2 && draw_below(2)) /* (3, 1) by (3, 2) */
+        a_shape[1] = 1;
+    a_shape[a_batch] = m, a_shape[a_batch + 1] = k;
+    b_shape[b_batch] = k, b_shape[b_batch + 1] = n;
+    d = batch;
+    c_shape[d] = m, c_shape[d + 1] = n;
+    a = operand(dtype, a_batch + 2, a_shape, layout_a);
+    b = operand(dtype, b_batch + 2, b_shape, layout_b);
+    check(&a, &b, NULL, LH_OP_MATMUL, batch + 2, c_shape, k);
+}
+
+Test(matmul, agrees_on_shapes_and_layouts) {
+    static const int64_t sizes[] = {1, 2, 7, 17, 33, 0};
+
+    for (int round = 0; round < 300; round++) {
+        int64_t m = sizes[draw_below(round % 5 ? 5 : 6)], n = sizes[draw_below(round % 5 ? 5 : 6)];
+        int64_t k = sizes[draw_below(round % 5 ? 5 : 6)];
+
+        check_matmul(dtypes[round % 2], round % 3, m, n, k, (int)draw_below(LAYOUTS),
+                     (int)draw_below(LAYOUTS));
+    }
+}
+
+Test(matmul, agrees_when_cut_into_tiles) {
+    check_matmul(LH_F32, 0, 130, 203, 67, CONTIGUOUS, CONTIGUOUS);
+    check_matmul(LH_F32, 0, 130, 203, 67, TRANSPOSED, CONTIGUOUS);
+    check_matmul(LH_F32, 0, 64, 128, 100, CONTIGUOUS, TRANSPOSED);
+    check_matmul(LH_F64, 0, 129, 65, 64, TRANSPOSED, TRANSPOSED);
+    check_matmul(LH_F32, 1, 40, 90, 80, CONTIGUOUS, CONTIGUOUS);
+    check_matmul(LH_F32, 0, 1, 501, 700, CONTIGUOUS, CONTIGUOUS);
+    check_matmul(LH_F32, 0, 501, 1, 700, CONTIGUOUS, CONTIGUOUS);
+}
+
+Test(matmul, vectors) {
+    int64_t k[] = {17}, matrix[] = {17, 5}, batch[] = {3, 7, 17}, none[1] = {0}, five[] = {5};
+    int64_t rows[] = {3, 7};
+
+    for (int i = 0; i < 2 * LAYOUTS; i++) {
+        int32_t dtype = dtypes[i % 2];
+        lh__view v = operand(dtype, 1, k, i / 2), w = operand(dtype, 1, k, CONTIGUOUS);
+        lh__view b = operand(dtype, 2, matrix, i / 2), a = operand(dtype, 3, batch, i / 2);
+
+        check(&v, &w, NULL, LH_OP_MATMUL, 0, none, 17);
+        check(&v, &b, NULL, LH_OP_MATMUL, 1, five, 17);
+        check(&a, &v, NULL, LH_OP_MATMUL, 2, rows, 17);
+    }
+}
+
+Test(matmul, linear_agrees) {
+    static const int64_t rows[] = {0, 1, 7, 64, 130}, features[] = {1, 10, 17, 65, 130, 0};
+
+    for (int round = 0; round < 120; round++) {
+        int32_t ndim = 1 + round % 3, dtype = dtypes[round % 2];
+        int64_t in = features[draw_below(round % 7 ? 5 : 6)], out = features[draw_below(5)];
+        int64_t shape[] = {3, rows[draw_below(5)], in}, weight_shape[] = {out, in};
+        int64_t *x_shape = shape + 3 - ndim, y_shape[3];
+        lh__view x = operand(dtype, ndim, x_shape, (int)draw_below(LAYOUTS));
+        lh__view w = operand(dtype, 2, weight_shape, round % 2 ? CONTIGUOUS : round / 2 % LAYOUTS);
+        lh__view bias = operand(dtype, 1, &out, (int)draw_below(LAYOUTS));
+
+        memcpy(y_shape, x_shape, (size_t)ndim * sizeof *y_shape);
+        y_shape[ndim - 1] = out;
+        check(&x, &w, round % 4 ? &bias : NULL, LH_OP_LINEAR, ndim, y_shape, in);
+    }
+}
+
+/* (1 2; 3 4)(5 6; 7 8) = (19 22; 43 50). */
+Test(matmul, by_hand) {
+    const lh__device *devices[] = {lh__device_ref(), lh__device_cpu()};
+    static const double want[] = {19, 22, 43, 50};
+    int64_t shape[] = {2, 2};
+    lh__view a = operand(LH_F32, 2, shape, CONTIGUOUS), b = operand(LH_F32, 2, shape, CONTIGUOUS);
+
+    for (int64_t i = 0; i < 4; i++)
+        put(&a, i, (double)(i + 1)), put(&b, i, (double)(i + 5));
+    for (int d = 0; d < 2; d++) {
+        trial t = trial_of(LH_OP_MATMUL, 2, LH_F32, 2, shape);
+        lh__view y;
+
+        t.in[0] = &a, t.in[1] = &b;
+        y = run_trial(&t, devices[d], NULL);
+        for (int64_t i = 0; i < 4; i++)
+            cr_assert_eq(at(&y, i), want[i]);
+    }
+}

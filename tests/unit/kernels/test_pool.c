@@ -1,0 +1,70 @@
+/* test_pool.c - every tile runs exactly once, on any number of threads, round after round. */
+#include <criterion/criterion.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "kernels/pool.h"
+
+enum { MOST_TILES = 257 };
+
+typedef struct tally {
+    atomic_int runs[MOST_TILES];
+    int64_t plain; /* written by tile 0 alone, read by the caller after the job */
+} tally;
+
+static void count(void *arg, int64_t tile) {
+    tally *t = arg;
+
+    atomic_fetch_add_explicit(&t->runs[tile], 1, memory_order_relaxed);
+    if (tile == 0)
+        t->plain++;
+}
+
+static void rounds(lh__pool *pool, int n) {
+    static const int64_t tiles[] = {0, 1, 2, 3, 17, MOST_TILES};
+    static tally t;
+
+    for (int round = 0; round < n; round++) {
+        int64_t k = tiles[round % 6];
+
+        for (int i = 0; i < MOST_TILES; i++)
+            atomic_store_explicit(&t.runs[i], 0, memory_order_relaxed);
+        t.plain = 0;
+        lh__pool_run(pool, k, count, &t);
+        cr_assert_eq(t.plain, k > 0);
+        for (int i = 0; i < MOST_TILES; i++)
+            cr_assert_eq(atomic_load_explicit(&t.runs[i], memory_order_relaxed), i < k);
+    }
+}
+
+Test(pool, runs_every_tile_once) {
+    for (int threads = 1; threads <= 4; threads++) {
+        lh__pool *pool = lh__pool_new(threads);
+
+        cr_assert_not_null(pool);
+        cr_assert_eq(lh__pool_threads(pool), threads);
+        rounds(pool, 600);
+        lh__pool_free(pool);
+    }
+}
+
+Test(pool, works_after_its_threads_fell_asleep) {
+    lh__pool *pool = lh__pool_new(3);
+
+    for (int i = 0; i < 20; i++) {
+        usleep(2000);
+        rounds(pool, 6);
+    }
+    lh__pool_free(pool);
+}
+
+Test(pool, no_pool_runs_on_the_caller) {
+    rounds(NULL, 12);
+    cr_assert_eq(lh__pool_threads(NULL), 1);
+}
+
+Test(pool, starts_and_stops) {
+    for (int i = 0; i < 100; i++)
+        lh__pool_free(lh__pool_new(1 + i % 4));
+    lh__pool_free(NULL);
+}
