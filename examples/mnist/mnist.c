@@ -24,8 +24,9 @@ static lh_status prepare_data(lh_ctx *c, void *self) {
 
 static lh_status setup(lh_ctx *c, void *self, int32_t stage) {
     struct mnist *m = self;
-    lh_dataset *train = lh_dataset_idx(c, DIGITS_TRAIN_IMAGES, DIGITS_TRAIN_LABELS);
-    lh_dataset *test = lh_dataset_idx(c, DIGITS_TEST_IMAGES, DIGITS_TEST_LABELS);
+    const struct digits *files = digits_files(c);
+    lh_dataset *train = lh_dataset_idx(c, files->train_images, files->train_labels);
+    lh_dataset *test = lh_dataset_idx(c, files->test_images, files->test_labels);
     int64_t val_size = lh_dataset_length(c, train) / 12;
     int64_t sizes[2] = {lh_dataset_length(c, train) - val_size, val_size};
     lh_dataset *parts[2];

@@ -2,8 +2,8 @@
 #ifndef LH_CHECKPOINT_LAYOUT_H
 #define LH_CHECKPOINT_LAYOUT_H
 
+#include <libdeflate.h>
 #include <stdint.h>
-#include <zlib.h>
 
 /* The format's limit on the length of the header. */
 #define LH__HEADER_MAX 100000000
@@ -20,10 +20,10 @@ enum {
 /* The checksum of a file of ours; `size` is at least LH__CRC_AT + LH__CRC_DIGITS. */
 static inline uint32_t lh__file_crc(const unsigned char *data, size_t size) {
     const size_t rest = LH__CRC_AT + LH__CRC_DIGITS;
-    uLong crc = crc32_z(0, data, LH__CRC_AT);
+    uint32_t crc = libdeflate_crc32(0, data, LH__CRC_AT);
 
-    crc = crc32_z(crc, (const unsigned char *)"00000000", LH__CRC_DIGITS);
-    return (uint32_t)crc32_z(crc, data + rest, size - rest);
+    crc = libdeflate_crc32(crc, "00000000", LH__CRC_DIGITS);
+    return libdeflate_crc32(crc, data + rest, size - rest);
 }
 
 #endif

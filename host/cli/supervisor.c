@@ -50,7 +50,8 @@ static int report_death(const lh__call *call, const shared *s, int status) {
     int by_plugin = crumb->plugin >= 0 && crumb->plugin < LH__MAX_CAST;
     int signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     int asked = signal_number == SIGINT || signal_number == SIGTERM;
-    char how[64], who[128];
+    char how[64], who[128], text[1400];
+    int exit_code = asked ? 128 + signal_number : LH__EXIT_FAILED;
 
     if (signal_number)
         snprintf(how, sizeof how, "was ended by SIG%s", sigabbrev_np(signal_number));
@@ -60,10 +61,11 @@ static int report_death(const lh__call *call, const shared *s, int status) {
         snprintf(who, sizeof who, "plugin '%.39s' in %s", crumb->names[crumb->plugin], hook);
     else
         snprintf(who, sizeof who, "the run");
-    return lh__cli_fail(call, asked ? 128 + signal_number : LH__EXIT_FAILED,
-                        "%s %s at epoch %lld, step %lld%s%s", who, how, (long long)crumb->epoch,
-                        (long long)crumb->step,
-                        *crumb->log_dir ? "; checkpoints up to here are in " : "", crumb->log_dir);
+    snprintf(text, sizeof text, "%s %s at epoch %lld, step %lld%s%s", who, how,
+             (long long)crumb->epoch, (long long)crumb->step,
+             *crumb->log_dir ? "; checkpoints up to here are in " : "", crumb->log_dir);
+    lh__record_death(crumb, asked ? "interrupted" : "failed", text);
+    return lh__cli_fail(call, exit_code, "%s", text);
 }
 
 static int run_child(const lh__call *call, lh__supervised *body, void *user, pid_t parent,

@@ -6,7 +6,7 @@
 #ifndef LH_DATA_IDX_H
 #define LH_DATA_IDX_H
 
-#include "engine/error.h"
+#include "data/gzip.h"
 
 /* The header, and where the values begin. */
 typedef struct lh__idx {
@@ -36,8 +36,7 @@ lh_status lh__idx_parse(const void *bytes, size_t size, const char *name, lh__id
 /* A file in memory: mapped when plain, inflated when gzip (told by its first bytes). */
 typedef struct lh__idx_content {
     lh__idx idx;
-    void *memory; /* mapped */
-    size_t size;
+    lh__blob blob; /* what idx points into */
 } lh__idx_content;
 lh_status lh__idx_read(const char *path, lh__idx_content *out, lh__error *e);
 void lh__idx_release(lh__idx_content *c);

@@ -1,6 +1,8 @@
 /* root.c - finding data files, and making sure that they are the right ones. */
 #include "data/root.h"
 
+#include "data/gzip.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 enum { DIGEST_TEXT = SHA256_DIGEST_STRING_LENGTH };
 
@@ -55,26 +56,24 @@ lh_status lh__data_find(const char *root, const char *path, char *out, size_t si
 
 /* The SHA-256 of a file's content, decompressed if it is gzip, in hex. */
 static lh_status digest(const char *path, char hex[DIGEST_TEXT], lh__error *e) {
-    gzFile f = gzopen(path, "rbe");
-    unsigned char *buffer = malloc(1 << 18);
-    lh_status status = LH_OK;
+    lh__blob file, content = {0};
+    lh_status status = lh__map_file(path, &file, e);
+    const lh__blob *of = &file;
     SHA2_CTX sha;
-    int n = 0, rc;
 
-    if (!f || !buffer) {
-        status = lh__fail(e, LH_EIO, "%s: %s", path, strerror(f ? ENOMEM : errno));
-        goto done;
+    if (status != LH_OK)
+        return status;
+    if (lh__is_gzip(file.memory, file.size)) {
+        status = lh__gunzip(file.memory, file.size, path, &content, e);
+        of = &content;
     }
-    gzbuffer(f, 1 << 18);
-    SHA256Init(&sha);
-    while ((n = gzread(f, buffer, 1 << 18)) > 0)
-        SHA256Update(&sha, buffer, (size_t)n);
-    SHA256End(&sha, hex);
-done:
-    free(buffer);
-    rc = f ? gzclose_r(f) : Z_OK;
-    if (status == LH_OK && (n < 0 || rc != Z_OK))
-        status = lh__fail(e, LH_ECORRUPT, "%s: truncated or corrupt gzip data", path);
+    if (status == LH_OK) {
+        SHA256Init(&sha);
+        SHA256Update(&sha, of->memory, of->size);
+        SHA256End(&sha, hex);
+    }
+    lh__blob_free(&content);
+    lh__blob_free(&file);
     return status;
 }
 

@@ -80,17 +80,23 @@ static lh_status check_gradient(lh__engine *e, const lh__node *n, const lh_tenso
                     n->file ? n->file : "?", n->line, n->row->name);
 }
 
+static lh_status check_sealed(lh__engine *e, const lh__param *p) {
+    if (p->grad.data)
+        return LH_OK;
+    return lh__fail(e->err, LH_ESTATE,
+                    "backward: parameter %s has no gradient yet: backward is possible once the "
+                    "model is configured",
+                    p->name);
+}
+
 /* Sends g, the gradient of n's output, on to n's input i. */
 static lh_status propagate(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g,
                            int32_t to_params) {
     lh_tensor *in = n->in[i], *part;
     int32_t lands = to_params && in->param;
 
-    if (lands && !in->param->grad.data)
-        return lh__fail(e->err, LH_ESTATE,
-                        "backward: parameter %s has no gradient yet: backward "
-                        "is possible once the model is configured",
-                        in->param->name);
+    if (lands && check_sealed(e, in->param) != LH_OK)
+        return LH_ESTATE;
     e->landing = lands && !in->param->has_grad ? &in->param->grad : NULL;
     part = lh__row_gradient(n->row, i)(e, n, i, g);
     e->landing = NULL;
@@ -173,9 +179,10 @@ lh_status lh__backward(lh__engine *e, lh_tensor *loss, double scale, int32_t ret
     status = check_loss(e, loss);
     if (status != LH_OK)
         return status;
-    if (loss->param && !loss->node) {
-        g = seed(e, loss, scale);
-        return g && loss->param->grad.data ? deliver(e, loss->param, g) : LH_ESTATE;
+    if (loss->param) {
+        status = check_sealed(e, loss->param);
+        g = status == LH_OK ? seed(e, loss, scale) : NULL;
+        return g ? deliver(e, loss->param, g) : e->err->code;
     }
     status = run(e, loss, scale, NULL, retain_graph, &found, &none);
     if (status == LH_OK && !found)

@@ -5,8 +5,8 @@
  * walks the tape in reverse; gradients are themselves operators of the catalogue. Tensors of a step
  * live in the step arena and vanish together at lh__step_begin; parameters and buffers live in flat
  * buffers. Invariants: after the arena has grown to what a step needs, a step allocates nothing; a
- * result never depends on the number of threads; random values are a function of (seed, phase, step,
- * ordinal among the step's random operators, element). One thread at a time.
+ * result never depends on the number of threads; random values are a function of seed, phase, step,
+ * ordinal among the step's random operators, and element. One thread at a time.
  */
 #ifndef LH_ENGINE_ENGINE_H
 #define LH_ENGINE_ENGINE_H
@@ -56,10 +56,10 @@ void lh__step_begin(lh__engine *e, int32_t phase, uint64_t step);
 int32_t lh__set_training(lh__engine *e, int32_t on);
 int32_t lh__set_grad_enabled(lh__engine *e, int32_t on);
 
-/* One operator (codes of lhost/ops.h and kernels/kernel.h). NULL on an error, which names the
- * operator, the shapes or dtypes, and the author's file and line; NULL, unrecorded, when an input is
- * NULL (an optional input is left out by a smaller n_inputs). Inputs are of this step, or
- * parameters. */
+/* One operator (codes of lhost/ops.h; those of kernels/kernel.h only in gradients, which know that
+ * the shapes fit). NULL on an error, which names the operator, its operands' shapes and dtypes, and
+ * the author's file and line; NULL, unrecorded, when an input is NULL (an optional one is left out
+ * by a smaller n_inputs). Inputs are of this step, or parameters. */
 lh_tensor *lh__op(lh__engine *e, const lh_op_call *call);
 
 /* A tensor of this step around `data`, contiguous, borrowed until the next lh__step_begin. */

@@ -51,6 +51,14 @@ static lh_status uniform(const fill *f) {
     return fill_uniform(f, f->init->a, f->init->b);
 }
 
+static lh_status fan_uniform(const fill *f) {
+    double bound = 1 / sqrt(f->init->a);
+
+    if (!(f->init->a >= 1))
+        return lh__fail(f->err, LH_EINVAL, "fan_uniform: a fan-in of %g is below 1", f->init->a);
+    return fill_uniform(f, -bound, bound);
+}
+
 static lh_status normal(const fill *f) {
     if (!(f->init->b >= 0.0))
         return lh__fail(f->err, LH_EINVAL, "normal: standard deviation %g is negative", f->init->b);
@@ -227,6 +235,7 @@ static lh_status (*const kinds[])(const fill *f) = {
     [LH_INIT_XAVIER_UNIFORM] = xavier,   [LH_INIT_XAVIER_NORMAL] = xavier,
     [LH_INIT_KAIMING_UNIFORM] = kaiming, [LH_INIT_KAIMING_NORMAL] = kaiming,
     [LH_INIT_ORTHOGONAL] = orthogonal,   [LH_INIT_EYE] = eye,
+    [LH_INIT_FAN_UNIFORM] = fan_uniform,
 };
 
 lh_status lh__init_fill(const lh_init *init, lh__philox_key key, int32_t dtype, int32_t ndim,

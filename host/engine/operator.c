@@ -194,7 +194,7 @@ lh_tensor *lh__op(lh__engine *e, const lh_op_call *call) {
 
     c.e = e;
     c.call = call;
-    c.row = lh__row_of(call->op);
+    c.row = call->op < LH__OP_RELU_GRAD || e->under ? lh__row_of(call->op) : NULL;
     c.is_view = 0;
     if (!c.row) {
         lh__fail(e->err, LH_EUNSUPPORTED, "%s:%d: there is no operator %u in this host",

@@ -293,6 +293,8 @@ static int64_t get_int(lh_ctx *c, int32_t what) {
         return t->progress.is_last_batch;
     case LH_SHOULD_LOG:
         return lh__is_stepping_batch(t) && lh__should_log(t);
+    case LH_NUM_LOGGERS:
+        return t->cast.n_loggers;
     default: /* ranks: 0 */
         return 0;
     }

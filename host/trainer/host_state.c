@@ -45,6 +45,7 @@ static lh_status set_best(lh_ctx *c, const char *path, double score) {
     free(t->best_path);
     t->best_path = lh__checkpoint_path(t, path);
     t->best_score = score;
+    snprintf(t->crumb->best, sizeof t->crumb->best, "%s", t->best_path ? t->best_path : "");
     return LH_OK;
 }
 

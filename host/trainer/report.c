@@ -26,12 +26,13 @@ void lh__say(const lh__trainer *t, int32_t level, const char *fmt, ...) {
     char text[1024];
     va_list args;
 
-    if (!t->obs || !t->obs->message)
-        return;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    t->obs->message(t->obs->self, level, text);
+    if (t->log_dir)
+        lh__record_message(t->log_dir, level, text);
+    if (t->obs && t->obs->message)
+        t->obs->message(t->obs->self, level, text);
 }
 
 void lh__show_progress(lh__trainer *t, int64_t batch, int64_t n_batches) {

@@ -185,6 +185,7 @@ char *lh__checkpoint_path(const lh__trainer *t, const char *path); /* below the 
 
 /* rundir.c */
 lh_status lh__rundir_make(lh__trainer *t);
+lh_status lh__rundir_begin(lh__trainer *t); /* once the cast is known */
 json_t *lh__result_json(const lh__trainer *t, const char *status);
 void lh__result_write(const lh__trainer *t, json_t *result);
 

@@ -69,7 +69,7 @@ static lh_status write_config(lh__trainer *t) {
 }
 
 lh_status lh__rundir_make(lh__trainer *t) {
-    char root[960], path[1024];
+    char root[960], path[1024], plugins[1040];
     char *absolute;
 
     if (t->options->fast_dev_run || (t->config->n_loggers == 0 && t->stage != LH_FIT))
@@ -93,6 +93,9 @@ lh_status lh__rundir_make(lh__trainer *t) {
     t->log_dir = strdup(path);
     if (!t->log_dir)
         return lh__run_fail(t, LH_ENOMEM, "out of memory");
+    snprintf(plugins, sizeof plugins, "%s/plugins", path);
+    if (make_path(plugins) != 0)
+        return cannot_make(t, plugins);
     snprintf(t->crumb->log_dir, sizeof t->crumb->log_dir, "%s", path);
     return write_config(t);
 }
@@ -134,6 +137,30 @@ json_t *lh__result_json(const lh__trainer *t, const char *status) {
     if (t->data_seconds > 0)
         lh__json_put_real(seconds, "data_ready", t->data_seconds);
     return r;
+}
+
+/* Keeps the plugin that runs: callbacks and loggers are loaded from copies here already. */
+static lh_status keep_plugin(lh__trainer *t, const lh__instance *i) {
+    const char *base = i ? strrchr(i->plugin->copy, '/') : NULL;
+    char path[2048];
+
+    if (!base)
+        return LH_OK;
+    snprintf(path, sizeof path, "%s/plugins%s", t->log_dir, base);
+    return lh__file_write(path, i->plugin->image, i->plugin->image_size, &t->failure);
+}
+
+lh_status lh__rundir_begin(lh__trainer *t) {
+    json_t *result;
+
+    if (!t->log_dir)
+        return LH_OK;
+    if (keep_plugin(t, t->cast.module) != LH_OK || keep_plugin(t, t->cast.datamodule) != LH_OK)
+        return lh__failed(t);
+    result = lh__result_json(t, "running");
+    lh__result_write(t, result);
+    json_decref(result);
+    return LH_OK;
 }
 
 void lh__result_write(const lh__trainer *t, json_t *result) {

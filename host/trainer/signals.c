@@ -1,33 +1,45 @@
 /* signals.c - SIGINT and SIGTERM as an orderly stop.
  *
- * A thread waits for the two signals, which every other thread blocks, and puts the first one into
- * the trainer, who looks at it between batches. A second one ends the process at once. Invariant: no
- * code runs in signal context.
+ * A libuv loop on a thread of its own receives them and puts the first into the trainer, who looks
+ * at it between batches; a second one ends the process at once. Invariant: none of our code runs in
+ * signal context.
  */
 #include "trainer/run.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <uv.h>
 
 struct lh__signals {
-    pthread_t thread;
-    sigset_t set, before;
+    uv_thread_t thread;
+    uv_loop_t loop;
+    uv_signal_t interrupt, terminate;
+    uv_async_t stop;
     lh__trainer *trainer;
 };
 
-/* SIGUSR2, which stop sends to this thread alone, ends it. */
-static void *watch(void *arg) {
-    lh__signals *s = arg;
-    int number;
+static void on_signal(uv_signal_t *handle, int number) {
+    lh__signals *s = handle->data;
 
-    while (sigwait(&s->set, &number) == 0 && number != SIGUSR2) {
-        if (atomic_load(&s->trainer->signal))
-            _exit(128 + number);
-        atomic_store(&s->trainer->signal, number);
-    }
-    return NULL;
+    if (atomic_load(&s->trainer->signal))
+        _exit(128 + number);
+    atomic_store(&s->trainer->signal, number);
+}
+
+/* Closing the handles leaves the loop nothing to wait for. */
+static void on_stop(uv_async_t *handle) {
+    lh__signals *s = handle->data;
+
+    uv_close((uv_handle_t *)&s->interrupt, NULL);
+    uv_close((uv_handle_t *)&s->terminate, NULL);
+    uv_close((uv_handle_t *)&s->stop, NULL);
+}
+
+static void watch(void *arg) {
+    lh__signals *s = arg;
+
+    uv_run(&s->loop, UV_RUN_DEFAULT);
 }
 
 lh__signals *lh__signals_start(lh__trainer *t) {
@@ -36,24 +48,30 @@ lh__signals *lh__signals_start(lh__trainer *t) {
     if (!s)
         return NULL;
     s->trainer = t;
-    sigemptyset(&s->set);
-    sigaddset(&s->set, SIGINT);
-    sigaddset(&s->set, SIGTERM);
-    sigaddset(&s->set, SIGUSR2);
-    pthread_sigmask(SIG_BLOCK, &s->set, &s->before);
-    if (pthread_create(&s->thread, NULL, watch, s) != 0) {
-        pthread_sigmask(SIG_SETMASK, &s->before, NULL);
+    if (uv_loop_init(&s->loop) != 0) {
         free(s);
         return NULL;
     }
-    return s;
+    s->interrupt.data = s->terminate.data = s->stop.data = s;
+    if (uv_signal_init(&s->loop, &s->interrupt) == 0 &&
+        uv_signal_init(&s->loop, &s->terminate) == 0 &&
+        uv_async_init(&s->loop, &s->stop, on_stop) == 0 &&
+        uv_signal_start(&s->interrupt, on_signal, SIGINT) == 0 &&
+        uv_signal_start(&s->terminate, on_signal, SIGTERM) == 0 &&
+        uv_thread_create(&s->thread, watch, s) == 0)
+        return s;
+    on_stop(&s->stop);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&s->loop);
+    free(s);
+    return NULL;
 }
 
 void lh__signals_stop(lh__signals *s) {
     if (!s)
         return;
-    pthread_kill(s->thread, SIGUSR2);
-    pthread_join(s->thread, NULL);
-    pthread_sigmask(SIG_SETMASK, &s->before, NULL);
+    uv_async_send(&s->stop);
+    uv_thread_join(&s->thread);
+    uv_loop_close(&s->loop);
     free(s);
 }

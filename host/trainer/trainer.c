@@ -54,6 +54,8 @@ static lh_status check_module(lh__trainer *t) {
 static void on_saved(void *user, const char *path, lh_status status) {
     lh__trainer *t = user;
 
+    if (status == LH_OK)
+        snprintf(t->crumb->last, sizeof t->crumb->last, "%s", path);
     if (status == LH_OK && t->logwriter)
         lh__logwriter_saved(t->logwriter, path);
 }
@@ -266,6 +268,7 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
     t->start_time = lh__now();
     t->best_score = 0;
     t->crumb->plugin = -1;
+    *t->crumb->log_dir = *t->crumb->best = *t->crumb->last = 0;
     t->host = (lh_host){
         LH_SIZED(lh_host), .abi_major = LH_ABI_MAJOR, .abi_minor = LH_ABI_MINOR};
     lh__host_model(&t->host);
@@ -276,7 +279,8 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
     if (make_parts(t) == LH_OK && lh__rundir_make(t) == LH_OK &&
         lh__cast_make(t, cast) == LH_OK &&
         lh__call_one(t, t->cast.module, LH__HOOK_configure_callbacks) >= 0 &&
-        lh__cast_seal(t) == LH_OK && prepare(t, ckpt_path) == LH_OK) {
+        lh__cast_seal(t) == LH_OK && lh__rundir_begin(t) == LH_OK &&
+        prepare(t, ckpt_path) == LH_OK) {
         is_running = 1;
         if (stage == LH_FIT)
             fit(t);
@@ -292,6 +296,8 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
     t->logwriter = NULL;
     out->exit_code = exit_code(t, is_running && lh__global_step(t) + t->progress.batch.total.ready > 0);
     out->error = t->failure;
+    if (t->log_dir && out->error.code != LH_OK)
+        lh__record_message(t->log_dir, LH_ERROR, out->error.text);
     if (t->metrics) {
         out->result = lh__result_json(t, out->exit_code == 0      ? "finished"
                                          : out->exit_code >= 128 ? "interrupted"

@@ -21,6 +21,7 @@ typedef struct lh__breadcrumb {
     int64_t epoch, step;
     char names[LH__MAX_CAST][40];
     char log_dir[1024]; /* empty: none */
+    char best[1024], last[1024]; /* checkpoints that are on disk; empty: none */
 } lh__breadcrumb;
 
 /* What a run is made of. Plugins are loaded and stay the caller's. */
@@ -45,5 +46,12 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
                      const char *ckpt_path, const lh__outcome *previous, const lh__observer *obs,
                      lh__breadcrumb *crumb, lh__outcome *out);
 void lh__outcome_free(lh__outcome *out);
+
+/* Appends a line to the run's log.txt. [any] */
+void lh__record_message(const char *log_dir, int32_t level, const char *text);
+
+/* Completes result.json and log.txt of a run whose process died; `status` is "failed" or
+ * "interrupted". */
+void lh__record_death(const lh__breadcrumb *crumb, const char *status, const char *error);
 
 #endif

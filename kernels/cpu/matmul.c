@@ -10,10 +10,15 @@
 #include "kernels/cpu/tile.h"
 #include "kernels/ref/ref.h"
 
-enum { TILE_ROWS = 64, TILE_COLUMNS = 64 };
-
-/* Multiply-adds under which a product is not cut. */
-#define LEAST_TO_CUT (256 * 1024)
+/* Tiles, measured on OpenBLAS 0.3.21: large ones pay least for packing; but where b lies untransposed
+ * and the sum is short, products of up to about a million multiply-adds skip packing and win. */
+enum {
+    TILE = 256,
+    SHORT_SUM = 480,          /* of a tile of SMALL_ROWS x SMALL_COLUMNS */
+    SMALL_ROWS = 64,
+    SMALL_COLUMNS = 32,       /* twice as many up to half of SHORT_SUM */
+    LEAST_TO_CUT = 1024 * 1024, /* multiply-adds */
+};
 
 /* A matrix as BLAS takes it, and how far apart the batch's matrices lie. */
 typedef struct matrix {
@@ -114,12 +119,19 @@ static void run_tile(void *arg, int64_t tile) {
                     beta, (double *)c, (int)p->n);
 }
 
-/* Tiles of a product: whole if small, else of about TILE_ROWS x TILE_COLUMNS. */
 static void choose_tiles(product *p) {
-    bool cut = p->m * p->n * p->k >= LEAST_TO_CUT;
+    int64_t work = p->m * p->n * p->k;
 
-    p->tile_m = cut ? TILE_ROWS : p->m;
-    p->tile_n = cut ? TILE_COLUMNS : p->n;
+    p->tile_m = p->m < TILE ? p->m : TILE;
+    p->tile_n = p->n < TILE ? p->n : TILE;
+    if (work >= LEAST_TO_CUT && p->b.transpose == CblasNoTrans && p->k <= SHORT_SUM) {
+        p->tile_m = SMALL_ROWS;
+        p->tile_n = p->k <= SHORT_SUM / 2 ? 2 * SMALL_COLUMNS : SMALL_COLUMNS;
+    } else if (work >= LEAST_TO_CUT && p->m <= TILE && p->n <= TILE) {
+        int64_t *longer = p->m > p->n ? &p->tile_m : &p->tile_n;
+
+        *longer = (*longer + 1) / 2; /* two, so that a second thread has something to do */
+    }
     p->tiles_m = (p->m + p->tile_m - 1) / p->tile_m;
     p->tiles_n = (p->n + p->tile_n - 1) / p->tile_n;
 }

@@ -27,7 +27,7 @@ struct lh_host {
     /* Hyper-parameters of this plugin, by declared name; an undeclared one fails. */
     double (*hparam)(lh_ctx *c, const char *name);
     int64_t (*hparam_int)(lh_ctx *c, const char *name);
-    const char *(*hparam_text)(lh_ctx *c, const char *name); /* lives with the run */
+    const char *(*hparam_text)(lh_ctx *c, const char *name);            /* lives with the run */
     lh_status (*set_hparam)(lh_ctx *c, const char *name, double value); /* numeric ones */
 
     /* Parameters and buffers. Names are unique and become checkpoint keys. In configure_model
@@ -37,10 +37,10 @@ struct lh_host {
     lh_tensor *(*buffer)(lh_ctx *c, const char *name, int32_t dtype, int32_t ndim,
                          const int64_t *shape, double fill);
     int64_t (*param_count)(lh_ctx *c);
-    lh_tensor *(*param_at)(lh_ctx *c, int64_t i);     /* in order of creation; NULL past the end */
-    const char *(*param_name)(lh_ctx *c, int64_t i);  /* lives with the run */
+    lh_tensor *(*param_at)(lh_ctx *c, int64_t i);    /* in order of creation; NULL past the end */
+    const char *(*param_name)(lh_ctx *c, int64_t i); /* lives with the run */
     int64_t (*set_requires_grad)(lh_ctx *c, const char *glob, int32_t on); /* how many matched */
-    void (*set_training)(lh_ctx *c, int32_t on); /* train() and eval() */
+    void (*set_training)(lh_ctx *c, int32_t on);                           /* train() and eval() */
 
     /* Tensors. */
     lh_tensor *(*op)(lh_ctx *c, const lh_op_call *call);
@@ -48,9 +48,10 @@ struct lh_host {
                          const void *data); /* a copy; data NULL: zeros */
     lh_status (*tensor_info)(lh_ctx *c, const lh_tensor *t, lh_tensor_info *info);
     double (*item)(lh_ctx *c, const lh_tensor *t); /* of one element; NaN on failure */
-    lh_status (*read)(lh_ctx *c, const lh_tensor *t, void *dst, uint64_t size); /* row-major */
+    lh_status (*read)(lh_ctx *c, const lh_tensor *t, void *dst, uint64_t size);  /* row-major */
     lh_status (*write)(lh_ctx *c, lh_tensor *t, const void *src, uint64_t size); /* param, buffer */
-    lh_status (*assign)(lh_ctx *c, lh_tensor *dst, const lh_tensor *src); /* param or buffer := src */
+    lh_status (*assign)(lh_ctx *c, lh_tensor *dst,
+                        const lh_tensor *src);          /* param or buffer := src */
     int32_t (*set_grad_enabled)(lh_ctx *c, int32_t on); /* returns what it was */
     lh_status (*backward)(lh_ctx *c, lh_tensor *loss, int32_t retain_graph);
     lh_tensor *(*grad)(lh_ctx *c, lh_tensor *param); /* NULL while it has none */
@@ -98,23 +99,26 @@ struct lh_host {
     lh_status (*log_value)(lh_ctx *c, const char *name, double value, const lh_log_options *o);
     double (*metric)(lh_ctx *c, const char *name); /* callback metric; NaN when there is none */
     lh_status (*has_metric)(lh_ctx *c, const char *name); /* LH_OK or LH_ENOTFOUND, unrecorded */
-    const char *(*metric_name)(lh_ctx *c, int32_t i);     /* of callback metrics; NULL past the end */
+    const char *(*metric_name)(lh_ctx *c, int32_t i); /* of callback metrics; NULL past the end */
     lh_status (*log_to_loggers)(lh_ctx *c, const lh_scalar *metrics, int32_t n, int64_t step);
     lh_status (*bar)(lh_ctx *c, const char *name, double value, int32_t show);
 
     /* Step outputs. */
-    lh_status (*output)(lh_ctx *c, const char *name, lh_tensor *t); /* in a step: keep beside loss */
-    int64_t (*outputs_count)(lh_ctx *c, const lh_outputs *o);       /* steps in it */
+    lh_status (*output)(lh_ctx *c, const char *name,
+                        lh_tensor *t);                        /* in a step: keep beside loss */
+    int64_t (*outputs_count)(lh_ctx *c, const lh_outputs *o); /* steps in it */
     lh_tensor *(*outputs_get)(lh_ctx *c, const lh_outputs *o, int64_t i,
                               const char *name); /* "loss", "prediction" or a name; NULL if none */
 
     /* The run. */
     int64_t (*get_int)(lh_ctx *c, int32_t what);
     const char *(*get_text)(lh_ctx *c, int32_t what);
-    lh_status (*stop)(lh_ctx *c, const char *reason); /* after this batch; min_epochs, min_steps hold */
+    lh_status (*stop)(lh_ctx *c,
+                      const char *reason); /* after this batch; min_epochs, min_steps hold */
     lh_status (*use_callback)(lh_ctx *c, const char *spec); /* in configure_callbacks only */
-    lh_status (*save_checkpoint)(lh_ctx *c, const char *path, int32_t weights_only); /* [all-ranks];
-                                     snapshot now, write behind; relative to the checkpoint folder */
+    lh_status (*save_checkpoint)(lh_ctx *c, const char *path,
+                                 int32_t weights_only);          /* [all-ranks];
+                 snapshot now, write behind; relative to the checkpoint folder */
     lh_status (*remove_checkpoint)(lh_ctx *c, const char *path); /* after writes queued before it */
     lh_status (*link_checkpoint)(lh_ctx *c, const char *target, const char *path); /* a copy */
     lh_status (*set_best)(lh_ctx *c, const char *path, double score); /* what --ckpt_path best is */
@@ -136,7 +140,7 @@ struct lh_host {
 };
 
 /* 1 if this host has function `fn`: for calls newer than the minor that a plugin targets. */
-#define LH_HAS(c, fn)                                                                              \
+#define LH_HAS(c, fn) \
     (offsetof(lh_host, fn) + sizeof((c)->host->fn) <= (c)->host->struct_size && (c)->host->fn)
 
 LH_EXTERN_C_END

@@ -1,4 +1,5 @@
-/* nn.h - layers: header-only sugar over parameters and operators, with PyTorch's names and defaults.
+/* nn.h - layers: header-only sugar over parameters and operators, with PyTorch's names and
+ * defaults.
  *
  * A layer is a small struct of parameter handles, made in configure_model and applied in steps; its
  * parameters are called NAME.weight, NAME.bias, as in PyTorch's state_dict. [trainer]
@@ -6,20 +7,19 @@
 #ifndef LHOST_NN_H
 #define LHOST_NN_H
 
-#include <math.h>
 #include <stdio.h>
 
 #include "ops.h"
 
 LH_EXTERN_C_BEGIN
 
-/* A parameter by hand: lh_param(c, "scale", &(lh_init){...}, 10, 20) of shape (10, 20), in the run's
- * precision. */
-#define lh_param(c, name, init, ...)                                                               \
+/* A parameter by hand: lh_param(c, "scale", &(lh_init){...}, 10, 20) of shape (10, 20), in the
+ * run's precision. */
+#define lh_param(c, name, init, ...) \
     (c)->host->param((c), (name), 0, LH_COUNT_INTS_(__VA_ARGS__), LH_INTS_(__VA_ARGS__), (init))
 
 /* State that is saved but has no gradient. */
-#define lh_buffer(c, name, fill, ...)                                                              \
+#define lh_buffer(c, name, fill, ...) \
     (c)->host->buffer((c), (name), 0, LH_COUNT_INTS_(__VA_ARGS__), LH_INTS_(__VA_ARGS__), (fill))
 
 static inline lh_init lh_init_(uint32_t kind, double a, double b) {
@@ -43,8 +43,7 @@ typedef struct lh_linear {
 static inline lh_linear lh_linear_make_(lh_ctx *c, const char *name, int64_t in, int64_t out,
                                         int bias) {
     const int64_t shape[2] = {out, in};
-    const double bound = in > 0 ? 1 / sqrt((double)in) : 0;
-    const lh_init init = lh_init_(LH_INIT_UNIFORM, -bound, bound);
+    const lh_init init = lh_init_(LH_INIT_FAN_UNIFORM, (double)in, 0);
     lh_linear layer = {NULL, NULL};
     char key[128];
 
@@ -61,8 +60,8 @@ static inline lh_linear lh_linear_make_(lh_ctx *c, const char *name, int64_t in,
 #define lh_linear_make_nobias(c, name, in, out) lh_linear_make_(c, name, in, out, 0)
 
 /* x (..., in) to (..., out): x weight^T + bias. */
-#define lh_linear_apply(c, layer, x)                                                               \
-    lh_op_(c, LH_HERE_, LH_OP_LINEAR, LH_TENSORS_(x, (layer).weight, (layer).bias),                \
+#define lh_linear_apply(c, layer, x)                                                \
+    lh_op_(c, LH_HERE_, LH_OP_LINEAR, LH_TENSORS_(x, (layer).weight, (layer).bias), \
            (layer).bias ? 3 : 2, NULL, 0, NULL, 0)
 
 LH_EXTERN_C_END

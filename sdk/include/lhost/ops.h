@@ -52,27 +52,27 @@ enum {
     LH_OP_AMIN = 31,
     LH_OP_ARGMAX = 32, /* ints: axis, keepdim; I64, first of ties */
     /* shapes */
-    LH_OP_RESHAPE = 33, /* ints: shape, one may be -1; a view when possible */
-    LH_OP_PERMUTE = 34, /* ints: axes; a view */
-    LH_OP_EXPAND = 35,  /* ints: shape; a view */
-    LH_OP_SLICE = 36,   /* ints: axis, start, end, step > 0; a view */
-    LH_OP_CONCAT = 37,  /* ints: axis; n inputs */
-    LH_OP_GATHER = 38,  /* (x, index I64) ints: axis; torch.gather */
+    LH_OP_RESHAPE = 33,      /* ints: shape, one may be -1; a view when possible */
+    LH_OP_PERMUTE = 34,      /* ints: axes; a view */
+    LH_OP_EXPAND = 35,       /* ints: shape; a view */
+    LH_OP_SLICE = 36,        /* ints: axis, start, end, step > 0; a view */
+    LH_OP_CONCAT = 37,       /* ints: axis; n inputs */
+    LH_OP_GATHER = 38,       /* (x, index I64) ints: axis; torch.gather */
     LH_OP_INDEX_SELECT = 39, /* (x, index I64 of one dimension) ints: axis */
-    LH_OP_CAST = 40,    /* ints: dtype */
+    LH_OP_CAST = 40,         /* ints: dtype */
     LH_OP_CONTIGUOUS = 41,
     LH_OP_DETACH = 42, /* a view without history */
     /* linear algebra */
     LH_OP_MATMUL = 43, /* torch.matmul: batched, broadcasting, vectors allowed */
     LH_OP_LINEAR = 44, /* (x (..., in), weight (out, in), bias (out) optional) */
     /* probabilities and losses */
-    LH_OP_SOFTMAX = 45,       /* ints: axis */
-    LH_OP_LOG_SOFTMAX = 46,   /* ints: axis */
-    LH_OP_NLL_LOSS = 47,      /* (log-probabilities (n, classes), target I64 (n)); mean */
-    LH_OP_CROSS_ENTROPY = 48, /* (logits (n, classes), target I64 (n)); mean */
-    LH_OP_MSE_LOSS = 49,      /* (a, b) of one shape; mean */
+    LH_OP_SOFTMAX = 45,         /* ints: axis */
+    LH_OP_LOG_SOFTMAX = 46,     /* ints: axis */
+    LH_OP_NLL_LOSS = 47,        /* (log-probabilities (n, classes), target I64 (n)); mean */
+    LH_OP_CROSS_ENTROPY = 48,   /* (logits (n, classes), target I64 (n)); mean */
+    LH_OP_MSE_LOSS = 49,        /* (a, b) of one shape; mean */
     LH_OP_BCE_WITH_LOGITS = 50, /* (logits, target) of one shape; mean */
-    LH_OP_ACCURACY = 51,      /* (scores (n, classes), target I64 (n)); share of hits, F32 */
+    LH_OP_ACCURACY = 51,        /* (scores (n, classes), target I64 (n)); share of hits, F32 */
     /* filled and random */
     LH_OP_FULL = 52,      /* ints: dtype, shape...; reals: value */
     LH_OP_UNIFORM = 53,   /* ints: dtype, shape...; reals: lo, hi */
@@ -111,13 +111,13 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define LH_OP2_(c, op, a, b) lh_op_(c, LH_HERE_, op, LH_TENSORS_(a, b), 2, NULL, 0, NULL, 0)
 #define LH_OP3_(c, op, a, b, d) lh_op_(c, LH_HERE_, op, LH_TENSORS_(a, b, d), 3, NULL, 0, NULL, 0)
 #define LH_OP1I_(c, op, a, ...)                                                                    \
-    lh_op_(c, LH_HERE_, op, LH_TENSORS_(a), 1, LH_INTS_(__VA_ARGS__),                              \
-           LH_COUNT_INTS_(__VA_ARGS__), NULL, 0)
-#define LH_OP1R_(c, op, a, ...)                                                                    \
-    lh_op_(c, LH_HERE_, op, LH_TENSORS_(a), 1, NULL, 0, LH_REALS_(__VA_ARGS__),                    \
+    lh_op_(c, LH_HERE_, op, LH_TENSORS_(a), 1, LH_INTS_(__VA_ARGS__), LH_COUNT_INTS_(__VA_ARGS__), \
+           NULL, 0)
+#define LH_OP1R_(c, op, a, ...)                                                 \
+    lh_op_(c, LH_HERE_, op, LH_TENSORS_(a), 1, NULL, 0, LH_REALS_(__VA_ARGS__), \
            LH_REALS_COUNT_(__VA_ARGS__))
-#define LH_OP2I_(c, op, a, b, ...)                                                                 \
-    lh_op_(c, LH_HERE_, op, LH_TENSORS_(a, b), 2, LH_INTS_(__VA_ARGS__),                           \
+#define LH_OP2I_(c, op, a, b, ...)                                       \
+    lh_op_(c, LH_HERE_, op, LH_TENSORS_(a, b), 2, LH_INTS_(__VA_ARGS__), \
            LH_COUNT_INTS_(__VA_ARGS__), NULL, 0)
 
 /* Elementwise. */
@@ -163,9 +163,9 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define lh_permute(c, a, ...) LH_OP1I_(c, LH_OP_PERMUTE, a, __VA_ARGS__)
 #define lh_expand(c, a, ...) LH_OP1I_(c, LH_OP_EXPAND, a, __VA_ARGS__)
 #define lh_slice(c, a, axis, start, end) LH_OP1I_(c, LH_OP_SLICE, a, axis, start, end, 1)
-#define lh_slice_step(c, a, axis, start, end, step)                                                \
+#define lh_slice_step(c, a, axis, start, end, step) \
     LH_OP1I_(c, LH_OP_SLICE, a, axis, start, end, step)
-#define lh_concat(c, axis, n, tensors)                                                             \
+#define lh_concat(c, axis, n, tensors) \
     lh_op_(c, LH_HERE_, LH_OP_CONCAT, tensors, n, LH_INTS_(axis), 1, NULL, 0)
 #define lh_gather(c, a, axis, index) LH_OP2I_(c, LH_OP_GATHER, a, index, axis)
 #define lh_index_select(c, a, axis, index) LH_OP2I_(c, LH_OP_INDEX_SELECT, a, index, axis)
@@ -189,8 +189,8 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define lh_accuracy(c, scores, target) LH_OP2_(c, LH_OP_ACCURACY, scores, target)
 
 /* Filled and random: (dtype, shape...). */
-#define LH_FILL_(c, op, reals, n_reals, ...)                                                       \
-    lh_op_(c, LH_HERE_, op, NULL, 0, LH_INTS_(__VA_ARGS__), LH_COUNT_INTS_(__VA_ARGS__), reals,    \
+#define LH_FILL_(c, op, reals, n_reals, ...)                                                    \
+    lh_op_(c, LH_HERE_, op, NULL, 0, LH_INTS_(__VA_ARGS__), LH_COUNT_INTS_(__VA_ARGS__), reals, \
            n_reals)
 #define lh_full(c, value, ...) LH_FILL_(c, LH_OP_FULL, LH_REALS_(value), 1, __VA_ARGS__)
 #define lh_zeros(c, ...) lh_full(c, 0.0, __VA_ARGS__)
@@ -198,8 +198,7 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define lh_rand(c, ...) LH_FILL_(c, LH_OP_UNIFORM, LH_REALS_(0.0, 1.0), 2, __VA_ARGS__)
 #define lh_uniform(c, lo, hi, ...) LH_FILL_(c, LH_OP_UNIFORM, LH_REALS_(lo, hi), 2, __VA_ARGS__)
 #define lh_randn(c, ...) LH_FILL_(c, LH_OP_NORMAL, LH_REALS_(0.0, 1.0), 2, __VA_ARGS__)
-#define lh_normal(c, mean, std, ...)                                                               \
-    LH_FILL_(c, LH_OP_NORMAL, LH_REALS_(mean, std), 2, __VA_ARGS__)
+#define lh_normal(c, mean, std, ...) LH_FILL_(c, LH_OP_NORMAL, LH_REALS_(mean, std), 2, __VA_ARGS__)
 #define lh_bernoulli(c, p) LH_OP1_(c, LH_OP_BERNOULLI, p)
 #define lh_dropout(c, a, p) LH_OP1R_(c, LH_OP_DROPOUT, a, p)
 

@@ -19,15 +19,6 @@
 
 #include "host.h"
 
-/* An author's option is written over its default in the same initialiser; that is meant. */
-#ifndef __cplusplus
-#if defined(__clang__)
-#pragma clang diagnostic ignored "-Winitializer-overrides"
-#elif defined(__GNUC__)
-#pragma GCC diagnostic ignored "-Woverride-init"
-#endif
-#endif
-
 LH_EXTERN_C_BEGIN
 
 /* ---- Optimizers: an lh_optimizer * over the parameters matching .params, a glob ("encoder.*");

@@ -13,8 +13,7 @@ LH_EXTERN_C_BEGIN
 
 /* Records an error at the author's line and returns `code`: `return lh_fail(c, LH_EINVAL, ...)`.
  * The text says what was wrong and what to do; the host adds plugin, hook, epoch, step. [any] */
-#define lh_fail(c, code, ...)                                                                      \
-    (c)->host->fail((c), (code), __FILE__, (int32_t)__LINE__, __VA_ARGS__)
+#define lh_fail(c, code, ...) (c)->host->fail((c), (code), __FILE__, (int32_t)__LINE__, __VA_ARGS__)
 
 /* The first error recorded in this hook, or LH_OK. [any] */
 static inline lh_status lh_status_of(lh_ctx *c) {
@@ -34,14 +33,14 @@ static inline void *lh_alloc(lh_ctx *c, uint64_t size) {
  *         LH_HPARAM_REAL("lr", 1e-3, 0, 1, "learning rate"),
  *         LH_HPARAM_INT("hidden", 128, 1, 65536, "width of the hidden layer")};
  * and `LH_HPARAMS(hparams)` among the initialisers of the plugin. min == max == 0: unbounded. */
-#define LH_HPARAM_REAL(name_, default_, min_, max_, help_)                                         \
-    {LH_SIZED(lh_hparam_spec), LH_REAL, name_, help_, NULL, default_, min_, max_}
-#define LH_HPARAM_INT(name_, default_, min_, max_, help_)                                          \
-    {LH_SIZED(lh_hparam_spec), LH_INT, name_, help_, NULL, default_, min_, max_}
-#define LH_HPARAM_FLAG(name_, default_, help_)                                                     \
-    {LH_SIZED(lh_hparam_spec), LH_FLAG, name_, help_, NULL, default_, 0, 1}
-#define LH_HPARAM_TEXT(name_, default_, help_)                                                     \
-    {LH_SIZED(lh_hparam_spec), LH_TEXT, name_, help_, default_, 0, 0, 0}
+#define LH_HPARAM_REAL(name_, default_, min_, max_, help_) \
+    { LH_SIZED(lh_hparam_spec), LH_REAL, name_, help_, NULL, default_, min_, max_ }
+#define LH_HPARAM_INT(name_, default_, min_, max_, help_) \
+    { LH_SIZED(lh_hparam_spec), LH_INT, name_, help_, NULL, default_, min_, max_ }
+#define LH_HPARAM_FLAG(name_, default_, help_) \
+    { LH_SIZED(lh_hparam_spec), LH_FLAG, name_, help_, NULL, default_, 0, 1 }
+#define LH_HPARAM_TEXT(name_, default_, help_) \
+    { LH_SIZED(lh_hparam_spec), LH_TEXT, name_, help_, default_, 0, 0, 0 }
 #define LH_HPARAMS(table) .hparams = table, .n_hparams = (int32_t)(sizeof(table) / sizeof(*table))
 
 /* The value of a declared hyper-parameter; asking for another name is an error. */
@@ -65,8 +64,8 @@ static inline const char *lh_hparam_text(lh_ctx *c, const char *name) {
  * other options. Values may be integers, and are kept as f64. */
 #define lh_log(c, name, ...) LH_LOG_(c, log, name, __VA_ARGS__)
 #define lh_log_value(c, name, ...) LH_LOG_(c, log_value, name, __VA_ARGS__)
-#define LH_LOG_(c, fn, name, value, ...)                                                           \
-    (c)->host->fn((c), (name), (value),                                                            \
+#define LH_LOG_(c, fn, name, value, ...) \
+    (c)->host->fn((c), (name), (value),  \
                   &(const lh_log_options){LH_SIZED(lh_log_options), .flags = __VA_ARGS__})
 
 /* The latest callback metric of that name; NaN when there is none. */

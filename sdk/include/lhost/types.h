@@ -1,8 +1,8 @@
 /* types.h - the scalar types, constants and small structs of the lhost plugin ABI.
  *
- * Invariants: every struct that crosses the ABI begins with struct_size, holds fixed-width integers,
- * doubles and pointers only, and has no padding, so that its size alone tells which fields exist.
- * Numbers of an enumeration are never reused or changed; new ones are appended.
+ * Invariants: every struct that crosses the ABI begins with struct_size, holds fixed-width
+ * integers, doubles and pointers only, and has no padding, so that its size alone tells which
+ * fields exist. Numbers of an enumeration are never reused or changed; new ones are appended.
  */
 #ifndef LHOST_TYPES_H
 #define LHOST_TYPES_H
@@ -35,6 +35,15 @@
 #else
 #define LH_EXPORT
 #define LH_PRINTF(fmt, args)
+#endif
+
+/* An author's option is written over its default in the same initialiser; that is meant. */
+#ifndef __cplusplus
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Winitializer-overrides"
+#elif defined(__GNUC__)
+#pragma GCC diagnostic ignored "-Woverride-init"
+#endif
 #endif
 
 /* First member of every sized struct literal. */
@@ -88,15 +97,15 @@ enum { LH_DEBUG = 0, LH_INFO = 1, LH_WARNING = 2, LH_ERROR = 3 };
 /* Flags of lh_log. Without STEP or EPOCH the default of the hook applies: step in training hooks
  * that run per batch, epoch elsewhere. */
 enum {
-    LH_LOG_STEP = 1,         /* Lightning's on_step=True */
-    LH_LOG_EPOCH = 2,        /* on_epoch=True */
-    LH_LOG_BAR = 4,          /* prog_bar=True */
-    LH_LOG_NO_LOGGER = 8,    /* logger=False: keep it from the loggers */
+    LH_LOG_STEP = 1,           /* Lightning's on_step=True */
+    LH_LOG_EPOCH = 2,          /* on_epoch=True */
+    LH_LOG_BAR = 4,            /* prog_bar=True */
+    LH_LOG_NO_LOGGER = 8,      /* logger=False: keep it from the loggers */
     LH_LOG_NO_DATALOADER = 16, /* add_dataloader_idx=False */
-    LH_LOG_SYNC = 32,        /* sync_dist=True [all-ranks] */
-    LH_LOG_RANK_ZERO = 64,   /* rank_zero_only=True */
-    LH_LOG_STEP_OFF = 128,   /* on_step=False where the hook's default is on */
-    LH_LOG_EPOCH_OFF = 256   /* on_epoch=False where the hook's default is on */
+    LH_LOG_SYNC = 32,          /* sync_dist=True [all-ranks] */
+    LH_LOG_RANK_ZERO = 64,     /* rank_zero_only=True */
+    LH_LOG_STEP_OFF = 128,     /* on_step=False where the hook's default is on */
+    LH_LOG_EPOCH_OFF = 256     /* on_epoch=False where the hook's default is on */
 };
 
 /* How an epoch value is reduced over its batches. MEAN is weighted by the batch size. */
@@ -128,20 +137,21 @@ enum {
     LH_INIT_KAIMING_UNIFORM = 6, /* negative slope a, mode, nonlinearity */
     LH_INIT_KAIMING_NORMAL = 7,  /* negative slope a, mode, nonlinearity */
     LH_INIT_ORTHOGONAL = 8,      /* gain a */
-    LH_INIT_EYE = 9
+    LH_INIT_EYE = 9,
+    LH_INIT_FAN_UNIFORM = 10 /* U(-1/sqrt(a), 1/sqrt(a)), a the fan-in: torch.nn's layers */
 };
 enum { LH_FAN_IN = 0, LH_FAN_OUT = 1 };
 enum { LH_LEAKY_RELU_GAIN = 0, LH_RELU_GAIN = 1, LH_TANH_GAIN = 2, LH_LINEAR_GAIN = 3 };
 
 /* Integer properties of the trainer (lh_int). */
 enum {
-    LH_CURRENT_EPOCH = 1,    /* completed epochs; the running one inside on_train_epoch_end */
-    LH_GLOBAL_STEP = 2,      /* optimizer steps so far */
-    LH_BATCH_IDX = 3,        /* within the epoch or evaluation run */
-    LH_DATALOADER_IDX = 4,   /* of the evaluation batch under way */
-    LH_STAGE = 5,            /* LH_FIT ... LH_PREDICT */
-    LH_TRAINING = 6,         /* 1 in training mode, 0 in evaluation mode */
-    LH_SANITY_CHECKING = 7,  /* 1 during the sanity check */
+    LH_CURRENT_EPOCH = 1,   /* completed epochs; the running one inside on_train_epoch_end */
+    LH_GLOBAL_STEP = 2,     /* optimizer steps so far */
+    LH_BATCH_IDX = 3,       /* within the epoch or evaluation run */
+    LH_DATALOADER_IDX = 4,  /* of the evaluation batch under way */
+    LH_STAGE = 5,           /* LH_FIT ... LH_PREDICT */
+    LH_TRAINING = 6,        /* 1 in training mode, 0 in evaluation mode */
+    LH_SANITY_CHECKING = 7, /* 1 during the sanity check */
     LH_GLOBAL_RANK = 8,
     LH_LOCAL_RANK = 9,
     LH_WORLD_SIZE = 10,
@@ -160,26 +170,27 @@ enum {
     LH_NUM_OPTIMIZERS = 23,
     LH_NUM_SCHEDULERS = 24,
     LH_ENABLE_VALIDATION = 25,
-    LH_LAST_BATCH = 26,       /* 1 while the last batch of the training epoch is under way */
-    LH_SHOULD_LOG = 27        /* 1 if this step's metrics go to the loggers */
+    LH_LAST_BATCH = 26, /* 1 while the last batch of the training epoch is under way */
+    LH_SHOULD_LOG = 27, /* 1 if this step's metrics go to the loggers */
+    LH_NUM_LOGGERS = 28
 };
 
 /* Text properties (lh_text). Empty string when there is none. Valid until the run ends. */
 enum {
-    LH_LOG_DIR = 1,          /* the run's folder */
+    LH_LOG_DIR = 1, /* the run's folder */
     LH_DEFAULT_ROOT_DIR = 2,
     LH_DATA_ROOT = 3,
-    LH_CKPT_PATH = 4,        /* the checkpoint that the run started from */
+    LH_CKPT_PATH = 4, /* the checkpoint that the run started from */
     LH_DEVICE = 5,
     LH_PRECISION = 6,
     LH_STOP_REASON = 7,
-    LH_EXCEPTION = 8         /* in on_exception: what happened */
+    LH_EXCEPTION = 8 /* in on_exception: what happened */
 };
 
 /* Opaque, host-owned objects. A plugin never frees one. */
-typedef struct lh_tensor lh_tensor;       /* lives until the step ends; parameters, with the model */
-typedef struct lh_batch lh_batch;         /* lives until the batch is done */
-typedef struct lh_outputs lh_outputs;     /* what steps produced; lives until the hook returns */
+typedef struct lh_tensor lh_tensor;   /* lives until the step ends; parameters, with the model */
+typedef struct lh_batch lh_batch;     /* lives until the batch is done */
+typedef struct lh_outputs lh_outputs; /* what steps produced; lives until the hook returns */
 typedef struct lh_optimizer lh_optimizer; /* lives with the run */
 typedef struct lh_dataset lh_dataset;     /* lives with the run */
 typedef struct lh_host lh_host;
@@ -195,12 +206,12 @@ typedef struct lh_ctx {
 enum { LH_REAL = 1, LH_INT = 2, LH_FLAG = 3, LH_TEXT = 4 };
 typedef struct lh_hparam_spec {
     uint32_t struct_size;
-    uint32_t type;             /* LH_REAL, LH_INT, LH_FLAG, LH_TEXT */
-    const char *name;          /* [a-z0-9_]+ */
-    const char *help;          /* one line */
-    const char *text_default;  /* for LH_TEXT; NULL means "" */
-    double number_default;     /* for the others */
-    double min, max;           /* inclusive; both 0: unbounded */
+    uint32_t type;            /* LH_REAL, LH_INT, LH_FLAG, LH_TEXT */
+    const char *name;         /* [a-z0-9_]+ */
+    const char *help;         /* one line */
+    const char *text_default; /* for LH_TEXT; NULL means "" */
+    double number_default;    /* for the others */
+    double min, max;          /* inclusive; both 0: unbounded */
 } lh_hparam_spec;
 
 typedef struct lh_tensor_info {
@@ -236,7 +247,7 @@ typedef struct lh_optimizer_options {
     const char *params; /* glob over parameter names, e.g. "encoder.*"; NULL: all */
     double lr, weight_decay, momentum, dampening;
     double beta1, beta2, eps;
-    double alpha;                    /* RMSprop's smoothing constant */
+    double alpha;                         /* RMSprop's smoothing constant */
     double lr_decay, initial_accumulator; /* Adagrad */
     int32_t nesterov, amsgrad, centered, maximize;
     int32_t frequency; /* steps in a row when several optimizers alternate; 0: every batch */
@@ -248,26 +259,26 @@ typedef double lh_lr_lambda(void *user, int64_t epoch_or_step);
 
 typedef struct lh_scheduler_options {
     uint32_t struct_size;
-    uint32_t kind;       /* LH_STEP_LR ... */
-    uint32_t interval;   /* LH_PER_EPOCH or LH_PER_STEP */
-    int32_t frequency;   /* every so many epochs or optimizer steps; 0 means 1 */
-    const char *monitor; /* metric of LH_PLATEAU_LR */
-    const char *name;    /* for lr-monitor; NULL: made from the optimizer's class */
-    int64_t step_size;   /* STEP */
-    int64_t total;       /* COSINE: T_max; LINEAR: total_iters; ONECYCLE: total_steps */
+    uint32_t kind;             /* LH_STEP_LR ... */
+    uint32_t interval;         /* LH_PER_EPOCH or LH_PER_STEP */
+    int32_t frequency;         /* every so many epochs or optimizer steps; 0 means 1 */
+    const char *monitor;       /* metric of LH_PLATEAU_LR */
+    const char *name;          /* for lr-monitor; NULL: made from the optimizer's class */
+    int64_t step_size;         /* STEP */
+    int64_t total;             /* COSINE: T_max; LINEAR: total_iters; ONECYCLE: total_steps */
     const int64_t *milestones; /* MULTISTEP, ascending; read during the call */
     int64_t n_milestones;
-    double gamma;                     /* STEP, MULTISTEP, EXPONENTIAL */
-    double eta_min;                   /* COSINE */
-    double start_factor, end_factor;  /* LINEAR */
+    double gamma;                                           /* STEP, MULTISTEP, EXPONENTIAL */
+    double eta_min;                                         /* COSINE */
+    double start_factor, end_factor;                        /* LINEAR */
     double max_lr, pct_start, div_factor, final_div_factor; /* ONECYCLE */
     double base_momentum, max_momentum;                     /* ONECYCLE */
     double factor, threshold, min_lr, eps;                  /* PLATEAU */
     int32_t patience, cooldown, mode, threshold_abs;        /* PLATEAU */
     int32_t anneal_linear, three_phase, cycle_momentum;     /* ONECYCLE */
-    int32_t strict;      /* PLATEAU: 1: a missing metric is an error; 0: skip */
-    int64_t warmup;      /* chained before any kind: so many linear warm-up steps, 0: none */
-    double warmup_start; /* factor the warm-up starts from */
+    int32_t strict;       /* PLATEAU: 1: a missing metric is an error; 0: skip */
+    int64_t warmup;       /* chained before any kind: so many linear warm-up steps, 0: none */
+    double warmup_start;  /* factor the warm-up starts from */
     lh_lr_lambda *lambda; /* LAMBDA */
     void *user;
 } lh_scheduler_options;
@@ -295,17 +306,17 @@ typedef struct lh_dataset_desc {
 typedef struct lh_loader_options {
     uint32_t struct_size;
     int32_t shuffle, drop_last;
-    int32_t num_workers;    /* fetch threads; 0: on the training thread; -1: the host chooses */
-    int32_t prefetch;       /* batches ahead; 0: two per worker */
+    int32_t num_workers; /* fetch threads; 0: on the training thread; -1: the host chooses */
+    int32_t prefetch;    /* batches ahead; 0: two per worker */
     int32_t pin_memory;
-    int64_t batch_size;     /* 0: taken from --data.batch_size, else 1 */
+    int64_t batch_size; /* 0: taken from --data.batch_size, else 1 */
     lh_dataset *dataset;
 } lh_loader_options;
 
 typedef struct lh_log_options {
     uint32_t struct_size;
-    uint32_t flags;     /* LH_LOG_... */
-    uint32_t reduce;    /* LH_MEAN ... */
+    uint32_t flags;  /* LH_LOG_... */
+    uint32_t reduce; /* LH_MEAN ... */
     uint32_t reserved;
     int64_t batch_size; /* weight; 0: the batch's own size */
 } lh_log_options;

@@ -2,7 +2,7 @@
  *
  *     make
  *     lhost inspect my_callback.so
- *     lhost fit model.so --callback ./my_callback.so:monitor=val_loss
+ *     lhost run --model model.so --callback ./my_callback.so:monitor=val_loss
  */
 #include <lhost/lhost.h>
 

@@ -2,7 +2,7 @@
  *
  *     make
  *     lhost inspect my_model.so
- *     lhost fit my_model.so --max_epochs 5 --model.lr 0.1
+ *     lhost run --model my_model.so --max_epochs 5 --model.lr 0.1
  */
 #include <lhost/lhost.h>
 

@@ -55,19 +55,27 @@ static inline void refused(const char *part, lh_status code, char *const *env,
     cr_assert(strstr(e.text, part), "'%s' is not in: %s", part, e.text);
 }
 
-/* A file of this test's own folder; its name lives until the next call of the same slot. */
+/* Files of this test's process, gone when it ends (TestSuite: .fini = remove_files). */
+enum { MOST_FILES = 16 };
+static char files[MOST_FILES][64];
+static int n_files;
+
 static inline const char *file_with(const char *name, const char *text) {
-    static char paths[8][64];
-    static int next;
-    char *path = paths[next++ % 8];
+    char *path = files[n_files++];
     FILE *f;
 
-    snprintf(path, 64, "/tmp/lhost-config-%d-%s", (int)getpid(), name);
+    cr_assert_leq(n_files, MOST_FILES);
+    snprintf(path, sizeof files[0], "/tmp/lhost-config-%d-%s", (int)getpid(), name);
     f = fopen(path, "w");
     cr_assert(f);
     fputs(text, f);
     fclose(f);
     return path;
+}
+
+static inline void remove_files(void) {
+    while (n_files > 0)
+        unlink(files[--n_files]);
 }
 
 #endif

@@ -1,6 +1,8 @@
 /* Hyper-parameters against their declaration, and the short form of a choice. */
 #include "load.h"
 
+TestSuite(hparams, .fini = remove_files);
+
 static const lh_hparam_spec specs[] = {
     {LH_SIZED(lh_hparam_spec), LH_REAL, "lr", "", NULL, 1e-3, 0, 1},
     {LH_SIZED(lh_hparam_spec), LH_INT, "hidden", "", NULL, 128, 1, 4096},

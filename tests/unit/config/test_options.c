@@ -1,6 +1,8 @@
 /* The trainer's options: defaults of Lightning 2.6, types, ranges, and what follows from what. */
 #include "load.h"
 
+TestSuite(options, .fini = remove_files);
+
 static lh__options finished(const char *const *words) {
     lh__config c = load(NULL, words);
     lh__options o = c.trainer;

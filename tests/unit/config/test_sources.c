@@ -1,6 +1,8 @@
 /* Environment, files and command line: who wins, what is unknown, how a run is repeated. */
 #include "load.h"
 
+TestSuite(sources, .fini = remove_files);
+
 Test(sources, each_beats_the_one_before) {
     const char *file = file_with("a.yaml", "trainer:\n  max_epochs: 3\n  max_steps: 30\n");
     char *const *env = ENV("LHOST_TRAINER__MAX_EPOCHS=2", "LHOST_TRAINER__MIN_EPOCHS=1",

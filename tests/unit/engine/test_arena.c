@@ -12,7 +12,13 @@
 
 static atomic_long allocations;
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#define HAS(feature) __has_feature(feature)
+#else
+#define HAS(feature) 0
+#endif
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+    !HAS(address_sanitizer) && !HAS(thread_sanitizer)
 #define COUNTS 1
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);

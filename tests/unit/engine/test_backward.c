@@ -214,3 +214,19 @@ Test(backward, dropout_passes_what_it_kept) {
     lh__set_training(e, 0);
     cr_expect_eq(call(e, LH_OP_DROPOUT, TENSORS(w), NONE, REALS(0.25)), w);
 }
+
+/* The weight's gradient goes straight to its flat buffer: the step needs less memory than it. */
+Test(backward, first_gradients_are_written_in_place) {
+    enum { WIDE = 512 };
+    int64_t shape[] = {WIDE, WIDE};
+    lh_tensor *w = lh__param_new(e, "w", LH_F64, 2, shape, NULL), *x, *y;
+
+    lh__params_seal(e);
+    lh__step_begin(e, LH__PHASE_TRAIN, 0);
+    x = full(e, LH_F64, 2.0, 2, (int64_t[]){1, WIDE});
+    y = call(e, LH_OP_LINEAR, TENSORS(x, w), NONE, NONE);
+    cr_assert_eq(lh__backward(e, call(e, LH_OP_SUM, TENSORS(y), INTS(0), NONE), 1.0, 0), LH_OK);
+    for (int64_t i = 0; i < WIDE * WIDE; i++)
+        cr_assert_eq(gradient(w, i), 2.0);
+    cr_expect_lt(lh__engine_arena(e).used, WIDE * WIDE * (int64_t)sizeof(double) / 4);
+}

@@ -127,6 +127,8 @@ Test(errors, values_and_counts) {
     EXPECT(call(e, LH_OP_ADD, TENSORS(SHAPED(2)), NONE, NONE), LH_EINVAL, "mnist.c:31: add",
            "1 operands");
     EXPECT(call(e, 400, NONE, NONE, NONE), LH_EUNSUPPORTED, "400");
+    EXPECT(call(e, LH__OP_RELU_GRAD, TENSORS(SHAPED(2), SHAPED(3)), NONE, NONE), LH_EUNSUPPORTED,
+           "512");
 }
 
 Test(errors, null_passes_silently_and_the_first_error_stays) {
@@ -146,6 +148,8 @@ Test(errors, losses_without_a_gradient) {
     int64_t shape[] = {2, 3};
     lh_tensor *w = lh__param_new(e, "w", 0, 2, shape, NULL), *loss;
 
+    cr_expect_eq(lh__backward(e, call(e, LH_OP_SUM, TENSORS(w), INTS(0), NONE), 1.0, 0), LH_ESTATE);
+    EXPECT(NULL, LH_ESTATE, "parameter w", "configured");
     lh__params_seal(e);
     cr_expect_eq(lh__backward(e, call(e, LH_OP_RELU, TENSORS(w), NONE, NONE), 1.0, 0), LH_ESHAPE);
     EXPECT(NULL, LH_ESHAPE, "(2, 3)", "one number");

@@ -105,6 +105,16 @@ Test(init, trunc_normal) {
                        5 * 0.5 / sqrt(N));
 }
 
+Test(init, fan_uniform) {
+    const double bound = 1 / sqrt(784);
+    moments m;
+
+    fill((lh_init){.kind = LH_INIT_FAN_UNIFORM, .a = 784}, 3, shape, 12);
+    m = measure(N);
+    cr_expect(m.min >= -bound && m.max <= bound && m.max > 0.999 * bound);
+    cr_expect_float_eq(m.var, bound * bound / 3, 5 * bound * bound / 3 * sqrt(2.0 / N));
+}
+
 static void expect_orthogonal(int64_t rows, int64_t columns, double gain) {
     int64_t extents[] = {rows, columns};
 
@@ -160,6 +170,7 @@ Test(init, what_cannot_be_filled) {
                            {.kind = LH_INIT_NORMAL, .b = -1},
                            {.kind = LH_INIT_TRUNC_NORMAL, .b = 0},
                            {.kind = LH_INIT_KAIMING_UNIFORM, .nonlinearity = 9},
+                           {.kind = LH_INIT_FAN_UNIFORM, .a = 0},
                            {.kind = LH_INIT_EYE}};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

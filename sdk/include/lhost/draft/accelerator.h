@@ -29,7 +29,8 @@ typedef struct lh_draft_accelerator {
 
     lh_status (*device_count)(lh_ctx *c, void *self, int32_t *count);
     lh_status (*open)(lh_ctx *c, void *self, int32_t device);
-    void *(*alloc)(lh_ctx *c, void *self, uint64_t size); /* 256-byte aligned; NULL: out of memory */
+    void *(*alloc)(lh_ctx *c, void *self,
+                   uint64_t size); /* 256-byte aligned; NULL: out of memory */
     void (*free)(lh_ctx *c, void *self, void *data);
     lh_draft_stream *(*stream)(lh_ctx *c, void *self);
     lh_status (*copy_in)(lh_ctx *c, void *self, lh_draft_stream *s, void *dst, const void *src,

@@ -75,7 +75,7 @@ typedef struct lh_module {
     lh_tensor_hook *on_before_backward, *backward; /* of the loss; backward calls lh_backward */
     lh_hook *on_after_backward;
     lh_optimizer_hook *on_before_optimizer_step;    /* gradients unscaled, not yet clipped */
-    lh_optimizer_hook *configure_gradient_clipping; /* calls lh_clip_gradients; always called */
+    lh_optimizer_hook *configure_gradient_clipping; /* clips by lh_clip_gradients_norm or _value */
     lh_status (*lr_scheduler_step)(lh_ctx *c, void *self, int32_t scheduler, double metric);
 
     /* Fit. */
@@ -206,9 +206,9 @@ enum {
     LH_KIND_DATAMODULE = 2,
     LH_KIND_CALLBACK = 4,
     LH_KIND_LOGGER = 8,
-    LH_KIND_STRATEGY = 16,   /* draft/strategy.h */
+    LH_KIND_STRATEGY = 16,    /* draft/strategy.h */
     LH_KIND_ACCELERATOR = 32, /* draft/accelerator.h */
-    LH_KIND_EXPORTER = 64    /* draft/exporter.h */
+    LH_KIND_EXPORTER = 64     /* draft/exporter.h */
 };
 
 /* The root of a plugin. kinds and the pointers agree. */
@@ -230,30 +230,31 @@ typedef struct lh_plugin {
 LH_STATIC_ASSERT(offsetof(lh_plugin, module) == 80, "the prefix of lh_plugin is frozen");
 LH_STATIC_ASSERT(sizeof(lh_plugin) == 136, "lh_plugin 1.0 is 136 bytes");
 
-#define LH_MAGIC_ {'L', 'H', 'P', 'L', 'U', 'G', '\r', '\n'}
-#define LH_PLUGIN_HEAD_(name_, version_, kinds_)                                                   \
-    .magic = LH_MAGIC_, .abi_major = LH_ABI_MAJOR, .abi_minor = LH_TARGET_MINOR,                   \
+#define LH_MAGIC_ \
+    { 'L', 'H', 'P', 'L', 'U', 'G', '\r', '\n' }
+#define LH_PLUGIN_HEAD_(name_, version_, kinds_)                                 \
+    .magic = LH_MAGIC_, .abi_major = LH_ABI_MAJOR, .abi_minor = LH_TARGET_MINOR, \
     LH_SIZED(lh_plugin), .kinds = (kinds_), .name = name_, .version = version_
 
 /* Exports a plugin of one or more kinds:
  *     LH_EXPORT_PLUGIN("mnist", "1.0.0", LH_KIND_MODULE | LH_KIND_DATAMODULE,
  *                      .module = &module, .datamodule = &data); */
-#define LH_EXPORT_PLUGIN(name_, version_, kinds_, ...)                                             \
-    LH_EXPORT extern const lh_plugin lhost_plugin;                                                 \
+#define LH_EXPORT_PLUGIN(name_, version_, kinds_, ...) \
+    LH_EXPORT extern const lh_plugin lhost_plugin;     \
     const lh_plugin lhost_plugin = {LH_PLUGIN_HEAD_(name_, version_, kinds_), __VA_ARGS__}
 
 /* Exports a plugin of one kind, its table given as designated initialisers. */
-#define LH_EXPORT_MODULE(name_, version_, ...)                                                     \
-    static const lh_module lh_exported_ = {LH_SIZED(lh_module), __VA_ARGS__};                      \
+#define LH_EXPORT_MODULE(name_, version_, ...)                                \
+    static const lh_module lh_exported_ = {LH_SIZED(lh_module), __VA_ARGS__}; \
     LH_EXPORT_PLUGIN(name_, version_, LH_KIND_MODULE, .module = &lh_exported_)
-#define LH_EXPORT_DATAMODULE(name_, version_, ...)                                                 \
-    static const lh_datamodule lh_exported_ = {LH_SIZED(lh_datamodule), __VA_ARGS__};              \
+#define LH_EXPORT_DATAMODULE(name_, version_, ...)                                    \
+    static const lh_datamodule lh_exported_ = {LH_SIZED(lh_datamodule), __VA_ARGS__}; \
     LH_EXPORT_PLUGIN(name_, version_, LH_KIND_DATAMODULE, .datamodule = &lh_exported_)
-#define LH_EXPORT_CALLBACK(name_, version_, ...)                                                   \
-    static const lh_callback lh_exported_ = {LH_SIZED(lh_callback), __VA_ARGS__};                  \
+#define LH_EXPORT_CALLBACK(name_, version_, ...)                                  \
+    static const lh_callback lh_exported_ = {LH_SIZED(lh_callback), __VA_ARGS__}; \
     LH_EXPORT_PLUGIN(name_, version_, LH_KIND_CALLBACK, .callback = &lh_exported_)
-#define LH_EXPORT_LOGGER(name_, version_, ...)                                                     \
-    static const lh_logger lh_exported_ = {LH_SIZED(lh_logger), __VA_ARGS__};                      \
+#define LH_EXPORT_LOGGER(name_, version_, ...)                                \
+    static const lh_logger lh_exported_ = {LH_SIZED(lh_logger), __VA_ARGS__}; \
     LH_EXPORT_PLUGIN(name_, version_, LH_KIND_LOGGER, .logger = &lh_exported_)
 
 LH_EXTERN_C_END
