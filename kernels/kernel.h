@@ -1,9 +1,10 @@
 /* kernel.h - what a device is: a table of kernels, arithmetic on raw strided buffers.
  *
  * Invariants: a kernel allocates nothing, never fails, and reads nothing but its call; shapes and
- * dtypes were checked before (the engine's catalogue). Its result is a function of its inputs alone:
- * the same bits with any number of threads. Inputs of elementwise kernels arrive already broadcast
- * to the shape of the output (stride 0). The output is contiguous and aligned to 64 bytes.
+ * dtypes were checked before (the engine's catalogue). Its result is a function of its inputs
+ * alone: the same bits with any number of threads. Inputs of elementwise kernels arrive already
+ * broadcast to the shape of the output (stride 0). The output is contiguous and aligned to 64
+ * bytes.
  */
 #ifndef LH_KERNELS_KERNEL_H
 #define LH_KERNELS_KERNEL_H
@@ -32,7 +33,8 @@
  *
  * Inputs of one elementwise call may differ in dtype; all-integer calls compute in 64 bits.
  * A target or index out of range is never followed: losses, accuracy and selected elements become
- * NaN (0 in integers), and their gradients leave it out. Data pointers of empty tensors may be NULL.
+ * NaN (0 in integers), and their gradients leave it out. Data pointers of empty tensors may be
+ * NULL.
  */
 
 /* Operators that only the engine records: what gradients are made of. In comments, g is the
@@ -112,12 +114,12 @@ typedef struct lh__device {
 const lh__device *lh__device_ref(void);
 
 /* The machine's own cores: vectorised for the best instruction set found at run time, OpenBLAS for
- * matrix products, the pool's threads. */
+ * matrix products, the pool's threads. NULL when OpenBLAS is not installed. */
 const lh__device *lh__device_cpu(void);
 
 static inline int64_t lh__dtype_size(int32_t dtype) {
-    return dtype == LH_F64 || dtype == LH_I64   ? 8
-           : dtype == LH_F32 || dtype == LH_I32 ? 4
+    return dtype == LH_F64 || dtype == LH_I64    ? 8
+           : dtype == LH_F32 || dtype == LH_I32  ? 4
            : dtype == LH_F16 || dtype == LH_BF16 ? 2
                                                  : 1;
 }

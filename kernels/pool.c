@@ -2,8 +2,8 @@
  *
  * Invariant: a tile of a job is claimed by lowering `left` with a compare-and-swap, and `done`
  * counts the tiles that ended. `left` above 0 means that a job is open; the caller opens the next
- * one only when `done` has reached `tiles`, so whoever holds a claim may read the job. A thread that
- * wakes too late finds nothing left and is not waited for.
+ * one only when `done` has reached `tiles`, so whoever holds a claim may read the job. A thread
+ * that wakes too late finds nothing left and is not waited for.
  */
 #include "kernels/pool.h"
 
@@ -22,13 +22,16 @@ struct lh__pool {
     _Alignas(CACHE_LINE) atomic_int_fast64_t done;
     _Alignas(CACHE_LINE) atomic_int sleepers;
     atomic_bool stop;
+    atomic_int caller_core;
     lh__tile_fn *fn; /* the open job */
     void *arg;
     int64_t tiles;
-    pthread_mutex_t mutex; /* of sleeping only */
+    pthread_mutex_t mutex; /* of sleeping only; guards wakes */
+    uint64_t wakes;
     pthread_cond_t wake;
     int threads, started;
-    bool spin;
+    bool spin; /* there is a core for every thread */
+    cpu_set_t cores;
     pthread_t workers[];
 };
 
@@ -79,10 +82,15 @@ static bool spin_for_news(lh__pool *p) {
     return false;
 }
 
+/* Returns once woken, even when the job is done by then: another one is likely to follow soon, and
+ * whoever went back to sleep would be late for it too. */
 static void sleep_for_news(lh__pool *p) {
+    uint64_t seen;
+
     pthread_mutex_lock(&p->mutex);
+    seen = p->wakes;
     atomic_fetch_add(&p->sleepers, 1); /* before the check: see wake_sleepers */
-    while (!has_news(p))
+    while (p->wakes == seen && !has_news(p))
         pthread_cond_wait(&p->wake, &p->mutex);
     atomic_fetch_sub(&p->sleepers, 1);
     pthread_mutex_unlock(&p->mutex);
@@ -94,8 +102,22 @@ static void wake_sleepers(lh__pool *p) {
     if (atomic_load(&p->sleepers) == 0)
         return;
     pthread_mutex_lock(&p->mutex);
+    p->wakes++;
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->mutex);
+}
+
+/* A thread woken by the caller tends to be put on the caller's core, where it would wait: the
+ * caller does not sleep. It moves away. */
+static void leave_callers_core(lh__pool *p) {
+    int core = atomic_load_explicit(&p->caller_core, memory_order_relaxed);
+    cpu_set_t others = p->cores;
+
+    if (!p->spin || core < 0 || sched_getcpu() != core)
+        return;
+    CPU_CLR(core, &others);
+    if (CPU_COUNT(&others) > 0)
+        pthread_setaffinity_np(pthread_self(), sizeof others, &others);
 }
 
 static void *worker(void *arg) {
@@ -104,16 +126,10 @@ static void *worker(void *arg) {
     while (!atomic_load(&p->stop)) {
         if (!(p->spin && spin_for_news(p)))
             sleep_for_news(p);
+        leave_callers_core(p);
         take_tiles(p);
     }
     return NULL;
-}
-
-/* Cores that this process may run on. */
-static int cores(void) {
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 lh__pool *lh__pool_new(int threads) {
@@ -126,11 +142,15 @@ lh__pool *lh__pool_new(int threads) {
     atomic_init(&p->done, 0);
     atomic_init(&p->sleepers, 0);
     atomic_init(&p->stop, false);
+    atomic_init(&p->caller_core, -1);
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->wake, NULL);
     p->threads = threads > 0 ? threads : 1;
     p->started = 0;
-    p->spin = p->threads <= cores();
+    p->wakes = 0;
+    CPU_ZERO(&p->cores);
+    p->spin =
+        sched_getaffinity(0, sizeof p->cores, &p->cores) == 0 && p->threads <= CPU_COUNT(&p->cores);
     while (p->started < p->threads - 1) {
         if (pthread_create(&p->workers[p->started], NULL, worker, p) != 0) {
             lh__pool_free(p);
@@ -176,6 +196,7 @@ void lh__pool_run(lh__pool *p, int64_t tiles, lh__tile_fn *fn, void *arg) {
     p->fn = fn;
     p->arg = arg;
     p->tiles = tiles;
+    atomic_store_explicit(&p->caller_core, sched_getcpu(), memory_order_relaxed);
     atomic_store_explicit(&p->done, 0, memory_order_relaxed);
     atomic_store(&p->left, tiles); /* opens the job */
     wake_sleepers(p);

@@ -246,14 +246,14 @@ static lh_status draw(lh_ctx *c) {
 }
 
 lh_status digits_prepare(lh_ctx *c) {
-    lh_status status = are_there(c, &mnist) ? LH_OK : fetch_mnist(c);
+    lh_status status;
 
+    if (are_there(c, &mnist) || (lh_int(c, LH_STAGE) != LH_FIT && are_there(c, &drawn)))
+        return LH_OK; /* later stages go on with what training used */
+    status = fetch_mnist(c);
     if (status != LH_ENOTFOUND)
         return status;
-    if (!are_there(c, &drawn))
-        status = draw(c);
-    else
-        status = LH_OK;
+    status = are_there(c, &drawn) ? LH_OK : draw(c);
     if (status == LH_OK)
         lh_print(c, LH_WARNING,
                  "this is not MNIST, which is neither in %s nor to be had from the network: these "

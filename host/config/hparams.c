@@ -20,7 +20,7 @@ static const char *const type_names[] = {[0] = "?",
 static json_t *default_of(const lh_hparam_spec *spec) {
     switch (spec->type) {
     case LH_REAL:
-        return json_real(spec->number_default);
+        return isnan(spec->number_default) ? json_null() : json_real(spec->number_default);
     case LH_INT:
         return json_integer((json_int_t)spec->number_default);
     case LH_FLAG:

@@ -26,8 +26,14 @@ void lh__list_free(lh__list *list, void (*free_item)(void *)) {
 }
 
 static const lh__device *device_named(const char *name, lh__error *err) {
-    if (name && strcmp(name, "cpu") == 0)
-        return lh__device_cpu();
+    if (name && strcmp(name, "cpu") == 0) {
+        const lh__device *cpu = lh__device_cpu();
+
+        if (!cpu)
+            lh__fail(err, LH_EUNSUPPORTED,
+                     "the cpu device needs OpenBLAS, which cannot be loaded: install libopenblas");
+        return cpu;
+    }
     if (name && strcmp(name, "ref") == 0)
         return lh__device_ref();
     lh__fail(err, LH_EUNSUPPORTED, "there is no device \"%s\"; there are cpu and ref",

@@ -108,6 +108,8 @@ static lh_status read_segments(reader *r, lh__elf *out) {
     if (h.e_phentsize != sizeof(Elf64_Phdr) || h.e_phnum == 0 || h.e_phnum > MAX_SEGMENTS ||
         h.e_phoff > r->size)
         return broken(r, "its program headers make no sense");
+    if (h.e_shoff > r->size || (uint64_t)h.e_shnum * h.e_shentsize > r->size - h.e_shoff)
+        return broken(r, "it ends before its section headers");
 
     for (r->n_segments = 0; r->n_segments < h.e_phnum; r->n_segments++) {
         Elf64_Phdr *s = &r->segments[r->n_segments];

@@ -1,7 +1,8 @@
 /* checkpoint.c - taking a checkpoint: everything that decides what the next step computes.
  *
  * Tensors: parameters and buffers under their names; "optimizer.I.NAME.STATE"; inside a window of
- * accumulation "gradient.NAME"; what plugins put, under "state.KEY.NAME". All else is in the
+ * accumulation "gradient.NAME"; what *_epoch_end is to get, "outputs"; what plugins put, under
+ * "state.KEY.NAME". All else is in the
  * metadata, with Lightning's names where it has them. The state is taken on the training thread and
  * written behind it.
  */
@@ -27,11 +28,19 @@ static lh_status put_weights(lh__trainer *t, lh__state *s) {
     return status;
 }
 
-/* Gradients matter only between the batches of one window. */
+/* Gradients matter between the batches of one window, and to a module that optimizes by itself. */
+static int needs_gradients(const lh__trainer *t) {
+    int64_t done = t->progress.batch.current.processed;
+
+    return ((const lh_module *)t->cast.module->hooks)->manual_optimization ||
+           (done % t->options->accumulate_grad_batches != 0 &&
+            done < t->sources[LH_TRAIN_LOADERS].batches);
+}
+
 static lh_status put_gradients(lh__trainer *t, lh__state *s) {
     lh_status status = LH_OK;
 
-    if (lh__is_stepping_batch(t))
+    if (!needs_gradients(t))
         return LH_OK;
     for (int64_t i = 0; i < lh__param_count(t->engine) && status == LH_OK; i++) {
         const lh__param *p = lh__param_at(t->engine, i);
@@ -195,17 +204,14 @@ lh_status lh__checkpoint_save(lh__trainer *t, const char *path, int32_t weights_
         status = put_gradients(t, s);
     if (status == LH_OK && !weights_only)
         status = put_optimizers(t, s);
+    if (status == LH_OK && !weights_only)
+        status = lh__outputs_save(t->epoch_outputs, s, &t->failure);
     if (status == LH_OK)
         status = put_meta(t, s, weights_only);
     if (status == LH_OK)
         status = put_plugins(t, s, weights_only);
     if (status == LH_OK)
         status = lh__writer_save(t->writer, s, full, &t->failure);
-    if (status == LH_OK) {
-        free(t->last_path);
-        t->last_path = full;
-        full = NULL;
-    }
 done:
     free(full);
     lh__state_free(s);

@@ -39,10 +39,6 @@ static const kind kinds[] = {
     [LH__PREDICTING] = KIND(LH_PREDICT_LOADERS, predict),
 };
 
-static int module_has(const lh__trainer *t, lh__hook hook) {
-    return hook != LH__N_HOOKS && lh__module_has(t, hook);
-}
-
 /* predict_step, or forward of the first field; its result is the output "prediction". */
 static lh_status predict(lh__trainer *t, lh_batch *batch, int64_t idx) {
     lh__instance *m = t->cast.module;
@@ -55,7 +51,7 @@ static lh_status predict(lh__trainer *t, lh_batch *batch, int64_t idx) {
 
     if (lh__call_end(t, frame, LH_OK) != LH_OK)
         return lh__failed(t);
-    if (y && lh__outputs_add(t->outputs, "prediction", y) != LH_OK)
+    if (y && lh__outputs_put(t->outputs, "prediction", y) != LH_OK)
         return lh__run_fail(t, LH_ENOMEM, "out of memory");
     return LH_OK;
 }
@@ -63,50 +59,45 @@ static lh_status predict(lh__trainer *t, lh_batch *batch, int64_t idx) {
 /* The step, and the hook over its output where the module has one. */
 static lh_status step(lh__trainer *t, const kind *k, lh_batch *batch, int64_t idx) {
     lh__instance *m = t->cast.module;
-    lh__frame frame;
-    lh__hook_fn fn;
 
     lh__outputs_clear(t->outputs);
     lh__outputs_begin_step(t->outputs);
     if (k->which == LH_PREDICT_LOADERS)
         return predict(t, batch, idx);
-    fn = lh__hook_of(m->hooks, m->table, k->step);
-    frame = lh__call_begin(t, m, k->step);
-    if (lh__call_end(t, frame, ((lh__BATCH_hook *)fn)(&m->ctx, m->self, batch, idx)) < 0)
+    if (lh__call_one_batch(t, m, k->step, batch, idx) < 0)
         return lh__failed(t);
-    if (!module_has(t, k->step_end))
-        return LH_OK;
-    fn = lh__hook_of(m->hooks, m->table, k->step_end);
-    frame = lh__call_begin(t, m, k->step_end);
-    return lh__call_end(t, frame, ((lh__OUTPUTS_hook *)fn)(&m->ctx, m->self, t->outputs));
+    return lh__call_one_outputs(t, m, k->step_end, t->outputs);
+}
+
+/* The x value of a loader's step metrics: its batches in all validations of the fit, or in this run. */
+static int64_t log_step(const lh__trainer *t, const lh__source *s) {
+    return t->batch_idx + (t->stage == LH_FIT ? t->progress.val_runs * s->batches : 0);
 }
 
 static lh_status run_batch(lh__trainer *t, const kind *k, lh__source *source, lh_batch *batch) {
-    lh__count *total = &t->progress.val_batch.total;
+    lh__counts *counts = &t->progress.val_batch;
 
     if (lh__transfer(t, batch, t->dataloader_idx) != LH_OK)
         return lh__failed(t);
-    total->ready++;
+    counts->current.ready++, counts->total.ready++;
     if (lh__call_batch(t, k->batch_start, batch, t->batch_idx) < 0)
         return lh__failed(t);
-    total->started++;
+    counts->current.started++, counts->total.started++;
     if (step(t, k, batch, t->batch_idx) < 0)
         return lh__failed(t);
-    total->processed++;
-    if (((k->epoch_end_outputs != LH__N_HOOKS && module_has(t, k->epoch_end_outputs)) ||
-         t->phase == LH__PREDICTING) &&
+    counts->current.processed++, counts->total.processed++;
+    if ((lh__module_has(t, k->epoch_end_outputs) || t->phase == LH__PREDICTING) &&
         lh__outputs_keep(t->epoch_outputs, t->engine, t->outputs) != LH_OK)
         return lh__run_fail(t, LH_ENOMEM, "out of memory keeping the outputs of the epoch");
     if (lh__call_batch_end(t, k->batch_end, t->outputs, batch, t->batch_idx) < 0)
         return lh__failed(t);
-    total->completed++;
+    counts->current.completed++, counts->total.completed++;
     if (t->phase != LH__SANITY) {
         const lh_scalar *values;
         int32_t n = lh__metrics_step_values(t->metrics, &values);
 
         if (n > 0)
-            lh__log_values(t, values, n, source->log_step);
-        source->log_step++;
+            lh__log_values(t, values, n, log_step(t, source));
     }
     return LH_OK;
 }
@@ -135,6 +126,7 @@ static lh_status run_loader(lh__trainer *t, const kind *k, lh__source *s, int64_
         lh__metrics_begin_step(t->metrics);
         lh__step_begin(t->engine, t->phase == LH__SANITY ? LH__PHASE_SANITY : LH__PHASE_EVAL,
                        (uint64_t)t->progress.val_runs << 32 | (uint64_t)(before + t->batch_idx));
+        t->has_begun |= t->phase != LH__SANITY;
         status = lh__eval_next(t, s, &batch);
         t->batch = &batch;
         if (status == LH_OK)
@@ -148,11 +140,6 @@ static lh_status run_loader(lh__trainer *t, const kind *k, lh__source *s, int64_
             return lh__failed(t);
     }
     return LH_OK;
-}
-
-/* The module's hook for a mode change; on_*_model_eval also stands for eval() itself. */
-static lh_status change_mode(lh__trainer *t, lh__hook hook) {
-    return hook == LH__N_HOOKS ? LH_OK : lh__call_one(t, t->cast.module, hook);
 }
 
 static void show_results(lh__trainer *t) {
@@ -179,20 +166,14 @@ static void show_results(lh__trainer *t) {
 
 /* From on_*_epoch_end to the loggers and on_*_end. */
 static lh_status end_run(lh__trainer *t, const kind *k) {
-    lh__instance *m = t->cast.module;
     const lh_scalar *values;
     int32_t n;
 
     lh__metrics_begin_epoch_values(t->metrics);
     lh__metrics_reduce(t->metrics, 0);
-    if (module_has(t, k->epoch_end_outputs)) {
-        lh__hook_fn fn = lh__hook_of(m->hooks, m->table, k->epoch_end_outputs);
-        lh__frame frame = lh__call_begin(t, m, k->epoch_end_outputs);
-
-        if (lh__call_end(t, frame,
-                         ((lh__OUTPUTS_hook *)fn)(&m->ctx, m->self, t->epoch_outputs)) < 0)
-            return lh__failed(t);
-    }
+    if (lh__module_has(t, k->epoch_end_outputs) &&
+        lh__call_one_outputs(t, t->cast.module, k->epoch_end_outputs, t->epoch_outputs) < 0)
+        return lh__failed(t);
     if (lh__call_plain(t, k->epoch_end) < 0 ||
         (t->phase != LH__PREDICTING && lh__call_plain(t, LH__HOOK_on_epoch_end) < 0))
         return lh__failed(t);
@@ -202,10 +183,20 @@ static lh_status end_run(lh__trainer *t, const kind *k) {
         lh__log_values(t, values, n, t->progress.batches_that_stepped);
     if (t->stage == LH_FIT && t->phase == LH__VALIDATING) {
         t->progress.val_runs++;
+        t->progress.val_batch.current = (lh__count){0};
         t->progress.position = LH__AT_VALIDATION_END;
         t->last_val_time = lh__now();
     }
     return lh__call_plain(t, k->end);
+}
+
+/* A run that a checkpoint interrupted begins anew: its batches do not count twice. */
+static void forget_unfinished(lh__counts *c) {
+    c->total.ready -= c->current.ready;
+    c->total.started -= c->current.started;
+    c->total.processed -= c->current.processed;
+    c->total.completed -= c->current.completed;
+    c->current = (lh__count){0};
 }
 
 /* The run itself, between the changes of mode. */
@@ -215,6 +206,7 @@ static lh_status run(lh__trainer *t, const kind *k) {
 
     for (int32_t i = 0; i < s->n; i++)
         all += limit_of(t, &s->source[i]);
+    forget_unfinished(&t->progress.val_batch);
     lh__outputs_clear(t->epoch_outputs);
     lh__metrics_reset(t->metrics, 0);
     if (lh__call_plain(t, k->start) < 0 ||
@@ -234,7 +226,7 @@ static lh_status run(lh__trainer *t, const kind *k) {
 
 lh_status lh__evaluation_loop(lh__trainer *t, int32_t phase) {
     const kind *k = &kinds[phase];
-    lh__count before = t->progress.val_batch.total;
+    lh__counts before = t->progress.val_batch;
     int64_t batch_idx = t->batch_idx;
     int32_t training, grad;
     lh_status status;
@@ -246,15 +238,15 @@ lh_status lh__evaluation_loop(lh__trainer *t, int32_t phase) {
         return LH_OK;
     training = lh__set_training(t->engine, 0);
     grad = lh__set_grad_enabled(t->engine, 0);
-    if (change_mode(t, k->model_eval) < 0)
+    if (lh__call_one(t, t->cast.module, k->model_eval) < 0)
         return lh__failed(t);
     status = run(t, k);
-    if (status >= 0 && module_has(t, k->model_train))
-        status = change_mode(t, k->model_train);
+    if (status >= 0 && lh__module_has(t, k->model_train))
+        status = lh__call_one(t, t->cast.module, k->model_train);
     lh__set_training(t->engine, training);
     lh__set_grad_enabled(t->engine, grad);
     if (phase == LH__SANITY)
-        t->progress.val_batch.total = before;
+        t->progress.val_batch = before;
     t->batch_idx = batch_idx;
     if (status >= 0)
         show_results(t);

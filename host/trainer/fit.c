@@ -33,7 +33,6 @@ static lh_status begin_epoch(lh__trainer *t) {
 /* From the transfer hooks to on_train_batch_end. LH_SKIP: a hook ended the epoch. */
 static lh_status run_batch(lh__trainer *t, lh_batch *batch, int64_t idx) {
     lh__fit_progress *p = &t->progress;
-    int64_t steps = lh__global_step(t);
     lh_status status;
 
     if (lh__transfer(t, batch, 0) != LH_OK)
@@ -56,13 +55,13 @@ static lh_status run_batch(lh__trainer *t, lh_batch *batch, int64_t idx) {
     if (lh__training_batch(t, batch, idx) != LH_OK)
         return lh__failed(t);
     p->batch.current.processed++, p->batch.total.processed++;
-    if (lh__global_step(t) > steps &&
-        lh__step_schedulers(t, LH_PER_STEP, 0, lh__global_step(t)) != LH_OK)
+    if (lh__is_stepping_batch(t) &&
+        lh__step_schedulers(t, LH_PER_STEP, 0, p->batches_that_stepped + 1) != LH_OK)
         return lh__failed(t);
     if (p->is_last_batch &&
         lh__step_schedulers(t, LH_PER_EPOCH, 0, lh__current_epoch(t) + 1) != LH_OK)
         return lh__failed(t);
-    if (((const lh_module *)t->cast.module->hooks)->training_epoch_end &&
+    if (lh__module_has(t, LH__HOOK_training_epoch_end) &&
         lh__outputs_keep(t->epoch_outputs, t->engine, t->outputs) != LH_OK)
         return lh__run_fail(t, LH_ENOMEM, "out of memory keeping the outputs of the epoch");
     p->position = LH__AT_BATCH_END;
@@ -78,6 +77,7 @@ static lh_status train_batch(lh__trainer *t) {
     p->position = LH__AT_BATCH;
     lh__metrics_begin_step(t->metrics);
     lh__step_begin(t->engine, LH__PHASE_TRAIN, (uint64_t)p->batch.total.ready);
+    t->has_begun = 1;
     status = lh__train_next(t, &batch);
     t->batch = &batch;
     if (status == LH_OK)
@@ -103,6 +103,8 @@ static lh_status end_batch(lh__trainer *t) {
         if (n > 0)
             lh__log_values(t, values, n, p->batches_that_stepped);
     }
+    if (lh__call_one(t, t->cast.module, LH__HOOK_get_progress_bar_dict) < 0)
+        return lh__failed(t);
     lh__show_progress(t, p->batch.current.completed, t->sources[LH_TRAIN_LOADERS].batches);
     p->position = LH__AT_VALIDATION;
     return LH_OK;
@@ -110,19 +112,14 @@ static lh_status end_batch(lh__trainer *t) {
 
 /* The validation that is due after the batch. */
 static lh_status validate(lh__trainer *t) {
-    lh__instance *m = t->cast.module;
-    const lh_module *hooks = m->hooks;
-
     t->progress.position = LH__AT_VALIDATION;
     if (!lh__validation_is_due(t))
         return LH_OK;
     if (lh__is_stepping_batch(t)) {
-        if (hooks->on_validation_model_zero_grad) {
-            if (lh__call_one(t, m, LH__HOOK_on_validation_model_zero_grad) < 0)
-                return lh__failed(t);
-        } else {
+        if (!lh__module_has(t, LH__HOOK_on_validation_model_zero_grad))
             lh__params_zero_grad(t->engine);
-        }
+        else if (lh__call_one(t, t->cast.module, LH__HOOK_on_validation_model_zero_grad) < 0)
+            return lh__failed(t);
     }
     if (lh__evaluation_loop(t, LH__VALIDATING) != LH_OK)
         return lh__failed(t);
@@ -135,7 +132,7 @@ static lh_status close_batch(lh__trainer *t) {
     lh__fit_progress *p = &t->progress;
 
     if (lh__is_stepping_batch(t)) {
-        if (lh__step_schedulers(t, LH_PER_STEP, 1, lh__global_step(t)) != LH_OK)
+        if (lh__step_schedulers(t, LH_PER_STEP, 1, p->batches_that_stepped + 1) != LH_OK)
             return lh__failed(t);
         p->batches_that_stepped++;
     }
@@ -145,19 +142,12 @@ static lh_status close_batch(lh__trainer *t) {
 
 /* The hooks of the end of an epoch. */
 static lh_status end_epoch(lh__trainer *t) {
-    lh__instance *m = t->cast.module;
-    const lh_module *hooks = m->hooks;
     lh__fit_progress *p = &t->progress;
 
     p->epoch.current.processed++, p->epoch.total.processed++;
     lh__metrics_begin_epoch_values(t->metrics);
-    if (hooks->training_epoch_end) {
-        lh__frame frame = lh__call_begin(t, m, LH__HOOK_training_epoch_end);
-
-        if (lh__call_end(t, frame, hooks->training_epoch_end(&m->ctx, m->self, t->epoch_outputs)) <
-            0)
-            return lh__failed(t);
-    }
+    if (lh__call_one_outputs(t, t->cast.module, LH__HOOK_training_epoch_end, t->epoch_outputs) < 0)
+        return lh__failed(t);
     lh__metrics_reduce(t->metrics, 1);
     p->position = LH__AT_EPOCH_END;
     return lh__call_plain(t, LH__HOOK_on_train_epoch_end);
@@ -209,14 +199,23 @@ static lh_status run_epoch(lh__trainer *t) {
     return LH_OK;
 }
 
-/* Puts the loaders where the restored counters say. */
-static lh_status continue_epoch(lh__trainer *t) {
+/* Forgets the batch or epoch whose start hooks were running when the checkpoint was taken: they will
+ * run again. */
+static void rewind_counters(lh__trainer *t, int is_under_way) {
     lh__fit_progress *p = &t->progress;
-    int64_t done = p->batch.current.processed;
+    lh__count *now = &p->batch.current, *all = &p->batch.total;
 
-    p->batch.current.ready = p->batch.current.started = done;
-    p->batch.total.ready = p->batch.total.started = p->batch.total.processed;
-    return lh__train_begin(t, lh__current_epoch(t), done);
+    if (!is_under_way) {
+        p->epoch.total.ready -= p->epoch.current.ready - p->epoch.current.completed;
+        p->epoch.current.ready = p->epoch.current.completed;
+    }
+    if (p->position == LH__AT_BATCH && is_under_way) {
+        all->ready -= now->ready - now->processed;
+        all->started -= now->started - now->processed;
+        now->ready = now->started = now->processed;
+        p->is_last_batch = 0;
+    }
+    t->batch_idx = now->processed > 0 ? now->processed - 1 : 0;
 }
 
 /* Sanity check: a few validation batches that leave no trace. */
@@ -253,9 +252,12 @@ lh_status lh__fit_loop(lh__trainer *t) {
     }
     if (!is_under_way && lh__fit_is_done(t))
         return LH_OK;
+    if (t->is_resumed)
+        rewind_counters(t, is_under_way);
     t->last_val_time = lh__now();
     t->data_seconds = lh__now() - t->start_time;
-    if (is_under_way && p->position != LH__AT_EPOCH_END && continue_epoch(t) != LH_OK)
+    if (is_under_way && p->position != LH__AT_EPOCH_END &&
+        lh__train_begin(t, lh__current_epoch(t), p->batch.current.processed) != LH_OK)
         return lh__failed(t);
     lh__set_training(t->engine, 1);
     if (lh__call_plain(t, LH__HOOK_on_train_start) < 0)

@@ -102,12 +102,7 @@ static int32_t set_grad_enabled(lh_ctx *c, int32_t on) {
 }
 
 static lh_status backward(lh_ctx *c, lh_tensor *loss, int32_t retain_graph) {
-    lh__trainer *t = lh__of(c)->trainer;
-
-    if (!loss)
-        return LH_EINVAL;
-    return lh__backward(t->engine, loss, 1.0 / (double)t->options->accumulate_grad_batches,
-                        retain_graph);
+    return loss ? lh__backward(LH__ENGINE(c), loss, 1, retain_graph) : LH_EINVAL;
 }
 
 static lh_tensor *grad(lh_ctx *c, lh_tensor *t) {
@@ -141,8 +136,18 @@ static lh_optimizer *optimizer_at(lh_ctx *c, int32_t i) {
     return i >= 0 && i < lh__optimizer_count(e) ? lh__optimizer_at(e, i) : NULL;
 }
 
+/* In automatic optimization the update belongs to the batch under way. */
 static lh_status optimizer_step(lh_ctx *c, lh_optimizer *opt) {
-    return opt ? lh__step_optimizer(lh__of(c)->trainer, opt) : LH_EINVAL;
+    lh__instance *i = lh__of(c);
+    const lh_module *module = i->trainer->cast.module->hooks;
+
+    if (!opt)
+        return LH_EINVAL;
+    if (!module->manual_optimization && i->hook != LH__HOOK_optimizer_step)
+        return lh__fail(&i->error, LH_ESTATE,
+                        "lh_optimizer_step: in the optimizer_step hook only, or set "
+                        ".manual_optimization = 1");
+    return lh__step_optimizer(i->trainer, opt);
 }
 
 static lh_status zero_grad(lh_ctx *c, lh_optimizer *opt) {

@@ -134,8 +134,12 @@ static lh_status log_value(lh_ctx *c, const char *name, double value, const lh_l
                     .is_training = t->phase == LH__TRAINING};
     int is_batch_hook = t->batch != NULL;
 
-    if (t->options->barebones)
+    if (t->options->barebones) {
+        if (!t->has_said_barebones)
+            lh__say(t, LH_WARNING, "barebones: lh_log does nothing");
+        t->has_said_barebones = 1;
         return LH_OK;
+    }
     if (!l.is_training && is_batch_hook)
         l.loader = loader_suffix(t);
     if (o->batch_size > 0)
@@ -210,7 +214,7 @@ static lh_status output(lh_ctx *c, const char *name, lh_tensor *x) {
 
     if (!x)
         return i->error.code;
-    if (lh__outputs_add(i->trainer->outputs, name, x) != LH_OK)
+    if (lh__outputs_put(i->trainer->outputs, name, x) != LH_OK)
         return lh__fail(&i->error, LH_ENOMEM, "out of memory");
     return LH_OK;
 }

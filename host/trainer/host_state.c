@@ -6,6 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Between on_train_batch_start and _end a step is half done; what is saved there, in on_exception
+ * only, resumes with that batch. */
+static lh_status check_moment(lh__instance *i) {
+    lh__trainer *t = i->trainer;
+    const lh__count *now = &t->progress.batch.current;
+
+    if (t->phase != LH__TRAINING || now->started == now->processed)
+        return LH_OK;
+    if (!*t->exception)
+        return lh__fail(&i->error, LH_ESTATE,
+                        "no checkpoint is saved in the middle of a step: do so in "
+                        "on_train_batch_start or on_train_batch_end");
+    lh__say(t, LH_WARNING, "the checkpoint is of the middle of a step: resumed from it, training is "
+                           "not bit-identical");
+    return LH_OK;
+}
+
 static lh_status save_checkpoint(lh_ctx *c, const char *path, int32_t weights_only) {
     lh__instance *i = lh__of(c);
     lh__trainer *t = i->trainer;
@@ -13,6 +30,8 @@ static lh_status save_checkpoint(lh_ctx *c, const char *path, int32_t weights_on
     if (t->stage != LH_FIT || t->phase == LH__SANITY)
         return lh__fail(&i->error, LH_ESTATE,
                         "checkpoints are saved during fit, outside the sanity check");
+    if (check_moment(i) != LH_OK)
+        return i->error.code;
     if (lh__checkpoint_save(t, path, weights_only) != LH_OK)
         return lh__fail(&i->error, lh__failed(t), "%s", t->failure.text);
     return LH_OK;

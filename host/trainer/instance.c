@@ -3,6 +3,7 @@
 
 #include "trainer/run.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,9 @@ static lh_status read_hparams(lh__instance *i, const lh_hparam_spec *specs, int3
     for (int32_t k = 0; k < n; k++) {
         const json_t *value = json_object_get(i->hparams, specs[k].name);
 
-        i->numbers[k] = json_is_true(value) ? 1 : json_number_value(value);
+        i->numbers[k] = json_is_true(value)   ? 1
+                        : json_is_null(value) ? NAN
+                                              : json_number_value(value);
     }
     return LH_OK;
 }
@@ -41,12 +44,17 @@ static void table_specs(const lh__plugin *p, lh__table table, const lh_hparam_sp
 }
 
 /* "early-stop{monitor=val_loss,mode=min}": the hyper-parameters that the callback says tell its
- * instances apart. */
+ * instances apart. "module.mnist": no callback's name holds a dot. */
 static char *state_key(const lh__instance *i) {
     const char *rest = i->table == LH__TABLE_CALLBACK ? i->plugin->callback.state_key : NULL;
     char key[512];
-    size_t n = (size_t)snprintf(key, sizeof key, "%s", i->plugin->name);
     const char *open = "{";
+    size_t n;
+
+    if (i->table == LH__TABLE_CALLBACK)
+        n = (size_t)snprintf(key, sizeof key, "%s", i->plugin->name);
+    else
+        n = (size_t)snprintf(key, sizeof key, "%s.%s", lh__tables[i->table].name, i->plugin->name);
 
     while (rest && *rest && n < sizeof key) {
         size_t length = strcspn(rest, ",");
@@ -174,8 +182,34 @@ DEFINE_CALL(batch_end, BATCH_END,
 DEFINE_CALL(tensor, TENSOR, (lh__trainer * t, lh__hook hook, lh_tensor *x), &who->ctx, who->self, x)
 DEFINE_CALL(optimizer, OPTIMIZER, (lh__trainer * t, lh__hook hook, lh_optimizer *o), &who->ctx,
             who->self, o)
-DEFINE_CALL(outputs, OUTPUTS, (lh__trainer * t, lh__hook hook, const lh_outputs *o), &who->ctx,
-            who->self, o)
+
+/* Defines lh__call_one_X: calls hook `h` of `who` if it has it. */
+#define DEFINE_CALL_ONE(name, shape, parameters, ...)                                              \
+    lh_status lh__call_one##name parameters {                                                      \
+        lh__hook_fn fn = who ? lh__hook_of(who->hooks, who->table, hook) : NULL;                   \
+        lh__frame frame;                                                                           \
+                                                                                                   \
+        if (!fn)                                                                                   \
+            return LH_OK;                                                                          \
+        frame = lh__call_begin(t, who, hook);                                                      \
+        return lh__call_end(t, frame,                                                              \
+                            ((lh__##shape##_hook *)fn)(&who->ctx, who->self, __VA_ARGS__));        \
+    }
+
+DEFINE_CALL_ONE(_stage, STAGE,
+                (lh__trainer * t, lh__instance *who, lh__hook hook, int32_t stage), stage)
+DEFINE_CALL_ONE(_batch, BATCH,
+                (lh__trainer * t, lh__instance *who, lh__hook hook, lh_batch *b, int64_t idx), b,
+                idx)
+DEFINE_CALL_ONE(_outputs, OUTPUTS,
+                (lh__trainer * t, lh__instance *who, lh__hook hook, const lh_outputs *o), o)
+DEFINE_CALL_ONE(_tensor, TENSOR,
+                (lh__trainer * t, lh__instance *who, lh__hook hook, lh_tensor *x), x)
+DEFINE_CALL_ONE(_optimizer, OPTIMIZER,
+                (lh__trainer * t, lh__instance *who, lh__hook hook, lh_optimizer *o), o)
+DEFINE_CALL_ONE(_scheduler, SCHEDULER,
+                (lh__trainer * t, lh__instance *who, lh__hook hook, int32_t i, double metric), i,
+                metric)
 
 lh_status lh__call_one(lh__trainer *t, lh__instance *who, lh__hook hook) {
     lh__hook_fn fn = who ? lh__hook_of(who->hooks, who->table, hook) : NULL;
@@ -187,16 +221,7 @@ lh_status lh__call_one(lh__trainer *t, lh__instance *who, lh__hook hook) {
     return lh__call_end(t, frame, ((lh__PLAIN_hook *)fn)(&who->ctx, who->self));
 }
 
-lh_status lh__call_one_stage(lh__trainer *t, lh__instance *who, lh__hook hook, int32_t stage) {
-    lh__hook_fn fn = who ? lh__hook_of(who->hooks, who->table, hook) : NULL;
-    lh__frame frame;
-
-    if (!fn)
-        return LH_OK;
-    frame = lh__call_begin(t, who, hook);
-    return lh__call_end(t, frame, ((lh__STAGE_hook *)fn)(&who->ctx, who->self, stage));
-}
-
 int lh__module_has(const lh__trainer *t, lh__hook hook) {
-    return lh__hook_of(t->cast.module->hooks, LH__TABLE_MODULE, hook) != NULL;
+    return hook != LH__N_HOOKS &&
+           lh__hook_of(t->cast.module->hooks, LH__TABLE_MODULE, hook) != NULL;
 }

@@ -83,14 +83,23 @@ lh_status lh__call_batch_end(struct lh__trainer *t, lh__hook hook, const lh_outp
                              int64_t idx);
 lh_status lh__call_tensor(struct lh__trainer *t, lh__hook hook, lh_tensor *x);
 lh_status lh__call_optimizer(struct lh__trainer *t, lh__hook hook, lh_optimizer *o);
-lh_status lh__call_outputs(struct lh__trainer *t, lh__hook hook, const lh_outputs *o);
 
-/* One instance's hook, if it defines it. */
+/* One instance's hook, if there is the instance and it defines it. */
 lh_status lh__call_one(struct lh__trainer *t, lh__instance *who, lh__hook hook);
 lh_status lh__call_one_stage(struct lh__trainer *t, lh__instance *who, lh__hook hook,
                              int32_t stage);
+lh_status lh__call_one_batch(struct lh__trainer *t, lh__instance *who, lh__hook hook, lh_batch *b,
+                             int64_t idx);
+lh_status lh__call_one_outputs(struct lh__trainer *t, lh__instance *who, lh__hook hook,
+                               const lh_outputs *o);
+lh_status lh__call_one_tensor(struct lh__trainer *t, lh__instance *who, lh__hook hook,
+                              lh_tensor *x);
+lh_status lh__call_one_optimizer(struct lh__trainer *t, lh__instance *who, lh__hook hook,
+                                 lh_optimizer *o);
+lh_status lh__call_one_scheduler(struct lh__trainer *t, lh__instance *who, lh__hook hook,
+                                 int32_t i, double metric);
 
-/* 1 if the module defines it. */
+/* 1 if the module defines it; LH__N_HOOKS stands for no hook. */
 int lh__module_has(const struct lh__trainer *t, lh__hook hook);
 
 #endif

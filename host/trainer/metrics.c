@@ -12,11 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A published number: callback metric, and perhaps on the bar. */
+/* How the epoch that ended last left a number. */
+enum { NOT_IN_EPOCH, SHOWN, LOGGED };
+
+/* A published number: callback metric, perhaps on the bar, and what loggers get under its name. */
 typedef struct published {
     const char *name;
     double value;
-    int32_t is_set;    /* is a callback metric now */
+    double step_value, epoch_value;
+    int64_t mark; /* the batch that step_value is of */
+    int32_t epoch, loader; /* NOT_IN_EPOCH ...; the loader that epoch_value is of, -1: all */
+    int32_t is_set;        /* is a callback metric now */
     int32_t is_on_bar;
 } published;
 
@@ -25,10 +31,9 @@ typedef struct entry {
     lh__hook hook;
     uint32_t flags, reduce;
     int32_t loader, is_training;
-    int32_t plain, step, epoch; /* indices into values; step, epoch: -1 when not published so */
+    int32_t plain, step, epoch; /* indices into values; step, epoch: plain unless forked */
     int64_t n;                  /* values in the epoch so far */
-    double value, sum, weight;  /* value: the last; sum: also the running min or max */
-    int64_t mark;               /* the batch in which it was logged last */
+    double sum, weight;         /* sum: also the running min or max */
 } entry;
 
 struct lh__metrics {
@@ -36,9 +41,7 @@ struct lh__metrics {
     published *values;
     char **names;
     lh_scalar *scratch; /* what the getters return; as long as values */
-    lh_scalar *epoch;   /* values of the epoch that ended last */
-    int32_t *epoch_loader;
-    int32_t n_entries, n_values, n_names, n_epoch;
+    int32_t n_entries, n_values, n_names;
     int32_t c_entries, c_values, c_names;
     int64_t mark;
 };
@@ -48,7 +51,6 @@ enum { NEVER, PER_STEP, PER_BATCH, PER_EPOCH };
 static const char policy[LH__N_HOOKS] = {
     [LH__HOOK_training_step] = PER_STEP,
     [LH__HOOK_training_step_end] = PER_STEP,
-    [LH__HOOK_forward] = PER_STEP,
     [LH__HOOK_on_train_batch_start] = PER_STEP,
     [LH__HOOK_on_train_batch_end] = PER_STEP,
     [LH__HOOK_on_batch_start] = PER_STEP,
@@ -102,8 +104,6 @@ void lh__metrics_free(lh__metrics *m) {
     free(m->entries);
     free(m->values);
     free(m->scratch);
-    free(m->epoch);
-    free(m->epoch_loader);
     free(m);
 }
 
@@ -132,11 +132,11 @@ const char *lh__metrics_intern(lh__metrics *m, const char *name) {
     return m->names[m->n_names++];
 }
 
-/* Index of the published number `name`, made if need be; -1: out of memory. The arrays of scalars
- * grow along, so that handing them out later allocates nothing. */
+/* Index of the published number `name`, made if need be; -1: out of memory. The scratch grows along,
+ * so that handing values out later allocates nothing. */
 static int32_t published_index(lh__metrics *m, const char *name) {
-    int32_t before = m->c_values;
     const char *interned;
+    lh_scalar *scratch;
 
     for (int32_t i = 0; i < m->n_values; i++)
         if (strcmp(m->values[i].name, name) == 0)
@@ -144,18 +144,10 @@ static int32_t published_index(lh__metrics *m, const char *name) {
     interned = lh__metrics_intern(m, name);
     if (!interned || !grow((void **)&m->values, m->n_values, &m->c_values, sizeof *m->values))
         return -1;
-    if (before != m->c_values) {
-        size_t n = (size_t)m->c_values;
-        lh_scalar *scratch = realloc(m->scratch, n * sizeof *scratch);
-        lh_scalar *epoch = realloc(m->epoch, n * sizeof *epoch);
-        int32_t *loader = realloc(m->epoch_loader, n * sizeof *loader);
-
-        m->scratch = scratch ? scratch : m->scratch;
-        m->epoch = epoch ? epoch : m->epoch;
-        m->epoch_loader = loader ? loader : m->epoch_loader;
-        if (!scratch || !epoch || !loader)
-            return -1;
-    }
+    scratch = realloc(m->scratch, (size_t)m->c_values * sizeof *scratch);
+    if (!scratch)
+        return -1;
+    m->scratch = scratch;
     m->values[m->n_values] = (published){.name = interned};
     return m->n_values++;
 }
@@ -170,15 +162,14 @@ static int32_t published_as(lh__metrics *m, const entry *e, const char *fork) {
     return published_index(m, name);
 }
 
-/* The flags with the hook's defaults filled in. */
+/* The flags with the hook's defaults filled in: what was neither asked for nor switched off is on
+ * where the hook has it on. */
 static uint32_t resolve_flags(uint32_t flags, int how) {
-    int step = (flags & LH_LOG_STEP) ||
-               (how == PER_STEP && !(flags & (LH_LOG_EPOCH | LH_LOG_STEP_OFF)));
-    int epoch = (flags & LH_LOG_EPOCH) ||
-                (how != PER_STEP && !(flags & (LH_LOG_STEP | LH_LOG_EPOCH_OFF)));
+    const uint32_t all = LH_LOG_STEP | LH_LOG_EPOCH | LH_LOG_STEP_OFF | LH_LOG_EPOCH_OFF;
+    int step = (flags & LH_LOG_STEP) || (how == PER_STEP && !(flags & LH_LOG_STEP_OFF));
+    int epoch = (flags & LH_LOG_EPOCH) || (how != PER_STEP && !(flags & LH_LOG_EPOCH_OFF));
 
-    flags &= ~(uint32_t)(LH_LOG_STEP | LH_LOG_EPOCH | LH_LOG_STEP_OFF | LH_LOG_EPOCH_OFF);
-    return flags | (step ? LH_LOG_STEP : 0u) | (epoch ? LH_LOG_EPOCH : 0u);
+    return (flags & ~all) | (step ? LH_LOG_STEP : 0u) | (epoch ? LH_LOG_EPOCH : 0u);
 }
 
 static lh_status check_options(const lh__logged *l, uint32_t flags, lh__error *e) {
@@ -229,11 +220,13 @@ static entry *add_entry(lh__metrics *m, const lh__logged *l, uint32_t flags) {
     return e;
 }
 
-static entry *find_entry(lh__metrics *m, lh__hook hook, const char *name, int32_t loader) {
+/* on_epoch_start and _end are hooks of training and of evaluation, so these are told apart. */
+static entry *find_entry(lh__metrics *m, const lh__logged *l) {
     for (int32_t i = 0; i < m->n_entries; i++) {
         entry *e = &m->entries[i];
 
-        if (e->hook == hook && e->loader == loader && strcmp(e->name, name) == 0)
+        if (e->hook == l->hook && e->loader == l->loader && e->is_training == l->is_training &&
+            strcmp(e->name, l->name) == 0)
             return e;
     }
     return NULL;
@@ -275,7 +268,7 @@ lh_status lh__metrics_log(lh__metrics *m, const lh__logged *l, lh__error *error)
 
     if (flags & LH_LOG_NO_DATALOADER)
         named.loader = -1;
-    e = find_entry(m, l->hook, l->name, named.loader);
+    e = find_entry(m, &named);
     if (!e) {
         if (check_options(&named, flags, error) != LH_OK)
             return error->code;
@@ -287,10 +280,12 @@ lh_status lh__metrics_log(lh__metrics *m, const lh__logged *l, lh__error *error)
                         "another reduction: use one set, or another name",
                         l->name, lh__hooks[l->hook].name);
     }
-    e->value = l->value;
-    e->mark = m->mark;
     if (flags & LH_LOG_EPOCH)
         accumulate(e, l->value, l->weight);
+    if ((flags & LH_LOG_STEP) && !(flags & LH_LOG_NO_LOGGER)) {
+        m->values[e->step].step_value = l->value;
+        m->values[e->step].mark = m->mark;
+    }
     if (l->is_training && (flags & LH_LOG_STEP)) {
         publish(m, e->plain, l->value, 0);
         publish(m, e->step, l->value, flags & LH_LOG_BAR);
@@ -310,23 +305,22 @@ static void forget(entry *e) {
 }
 
 void lh__metrics_begin_epoch_values(lh__metrics *m) {
-    m->n_epoch = 0;
+    for (int32_t i = 0; i < m->n_values; i++)
+        m->values[i].epoch = NOT_IN_EPOCH;
 }
 
 void lh__metrics_reduce(lh__metrics *m, int32_t is_training) {
     for (int32_t i = 0; i < m->n_entries; i++) {
         entry *e = &m->entries[i];
-        double value;
+        published *p = &m->values[e->epoch];
 
         if (e->is_training != is_training || e->n == 0)
             continue;
-        value = reduced(e);
-        publish(m, e->plain, value, 0);
-        publish(m, e->epoch, value, e->flags & LH_LOG_BAR);
-        if (m->n_epoch < m->c_values && (!(e->flags & LH_LOG_NO_LOGGER) || !is_training)) {
-            m->epoch[m->n_epoch] = (lh_scalar){m->values[e->epoch].name, value};
-            m->epoch_loader[m->n_epoch++] = e->loader;
-        }
+        p->epoch_value = reduced(e);
+        p->epoch = e->flags & LH_LOG_NO_LOGGER ? SHOWN : LOGGED;
+        p->loader = e->loader;
+        publish(m, e->plain, p->epoch_value, 0);
+        publish(m, e->epoch, p->epoch_value, e->flags & LH_LOG_BAR);
         forget(e);
     }
 }
@@ -338,7 +332,7 @@ void lh__metrics_reset(lh__metrics *m, int32_t is_training) {
 }
 
 void lh__metrics_clear(lh__metrics *m) {
-    m->n_entries = m->n_values = m->n_epoch = 0;
+    m->n_entries = m->n_values = 0;
 }
 
 double lh__metrics_callback(const lh__metrics *m, const char *name, int32_t *found) {
@@ -387,27 +381,32 @@ void lh__metrics_set_bar(lh__metrics *m, const char *name, double value, int32_t
 int32_t lh__metrics_step_values(lh__metrics *m, const lh_scalar **out) {
     int32_t n = 0;
 
-    for (int32_t i = 0; i < m->n_entries; i++) {
-        const entry *e = &m->entries[i];
-
-        if (e->mark == m->mark && (e->flags & LH_LOG_STEP) && !(e->flags & LH_LOG_NO_LOGGER))
-            m->scratch[n++] = (lh_scalar){m->values[e->step].name, e->value};
-    }
+    for (int32_t i = 0; i < m->n_values; i++)
+        if (m->values[i].mark == m->mark)
+            m->scratch[n++] = (lh_scalar){m->values[i].name, m->values[i].step_value};
     *out = m->scratch;
     return n;
 }
 
 int32_t lh__metrics_epoch_values(lh__metrics *m, const lh_scalar **out) {
-    *out = m->epoch;
-    return m->n_epoch;
+    int32_t n = 0;
+
+    for (int32_t i = 0; i < m->n_values; i++)
+        if (m->values[i].epoch == LOGGED)
+            m->scratch[n++] = (lh_scalar){m->values[i].name, m->values[i].epoch_value};
+    *out = m->scratch;
+    return n;
 }
 
 int32_t lh__metrics_results(lh__metrics *m, int32_t loader, const lh_scalar **out) {
     int32_t n = 0;
 
-    for (int32_t i = 0; i < m->n_epoch; i++)
-        if (m->epoch_loader[i] == loader || m->epoch_loader[i] == -1)
-            m->scratch[n++] = m->epoch[i];
+    for (int32_t i = 0; i < m->n_values; i++) {
+        const published *p = &m->values[i];
+
+        if (p->epoch != NOT_IN_EPOCH && (p->loader == loader || p->loader == -1))
+            m->scratch[n++] = (lh_scalar){p->name, p->epoch_value};
+    }
     *out = m->scratch;
     return n;
 }
@@ -421,25 +420,38 @@ json_t *lh__metrics_json(const lh__metrics *m) {
     return all;
 }
 
-json_t *lh__metrics_save(const lh__metrics *m) {
-    json_t *saved = json_pack("{s:o, s:[]}", "callback_metrics", lh__metrics_json(m), "under_way");
-    json_t *list = json_object_get(saved, "under_way");
+static json_t *entry_json(const entry *e) {
+    json_t *row = json_pack("{s:s, s:s, s:i, s:i, s:i, s:b, s:I}", "hook", lh__hooks[e->hook].name,
+                            "name", e->name, "loader", e->loader, "flags", (int)e->flags, "reduce",
+                            (int)e->reduce, "is_training", e->is_training, "n", (json_int_t)e->n);
 
-    for (int32_t i = 0; list && i < m->n_entries; i++) {
-        const entry *e = &m->entries[i];
-        json_t *row = json_pack("{s:s, s:s, s:i, s:i, s:i, s:b, s:I}", "hook",
-                                lh__hooks[e->hook].name, "name", e->name, "loader", e->loader,
-                                "flags", (int)e->flags, "reduce", (int)e->reduce, "is_training",
-                                e->is_training, "n", (json_int_t)e->n);
-
-        if (row) {
-            lh__json_put_real(row, "value", e->value);
-            lh__json_put_real(row, "sum", e->sum);
-            lh__json_put_real(row, "weight", e->weight);
-            json_array_append_new(list, row);
-        }
+    if (row) {
+        lh__json_put_real(row, "sum", e->sum);
+        lh__json_put_real(row, "weight", e->weight);
     }
-    return saved;
+    return row;
+}
+
+/* under_way: the entries; of_step and of_epoch: what the loggers are still to get. */
+json_t *lh__metrics_save(const lh__metrics *m) {
+    json_t *entries = json_array(), *step = json_object(), *epoch = json_array();
+
+    for (int32_t i = 0; i < m->n_entries; i++)
+        json_array_append_new(entries, entry_json(&m->entries[i]));
+    for (int32_t i = 0; i < m->n_values; i++) {
+        const published *p = &m->values[i];
+        json_t *row;
+
+        if (p->mark == m->mark)
+            lh__json_put_real(step, p->name, p->step_value);
+        if (p->epoch == NOT_IN_EPOCH)
+            continue;
+        row = json_pack("{s:s, s:i, s:i}", "name", p->name, "loader", p->loader, "kind", p->epoch);
+        lh__json_put_real(row, "value", p->epoch_value);
+        json_array_append_new(epoch, row);
+    }
+    return json_pack("{s:o, s:o, s:o, s:o}", "callback_metrics", lh__metrics_json(m), "under_way",
+                     entries, "of_step", step, "of_epoch", epoch);
 }
 
 /* The hook of that name that plugins of any kind may log from; -1: none. */
@@ -465,20 +477,59 @@ static lh_status load_entry(lh__metrics *m, const json_t *row, lh__error *error)
     l.loader = (int32_t)loader;
     l.is_training = json_is_true(json_object_get(row, "is_training"));
     options.reduce = (uint32_t)reduce;
-    e = find_entry(m, l.hook, name, l.loader);
+    e = find_entry(m, &l);
     e = e ? e : add_entry(m, &l, (uint32_t)flags);
     if (!e)
         return lh__fail(error, LH_ENOMEM, "out of memory");
     if (lh__json_get_int(row, "n", &e->n, error) != LH_OK ||
-        lh__json_get_real(row, "value", &e->value, error) != LH_OK ||
         lh__json_get_real(row, "sum", &e->sum, error) != LH_OK)
         return error->code;
     return lh__json_get_real(row, "weight", &e->weight, error);
 }
 
-lh_status lh__metrics_load(lh__metrics *m, const json_t *saved, lh__error *error) {
-    json_t *row, *metrics = json_object_get(saved, "callback_metrics");
+static lh_status load_epoch_value(lh__metrics *m, const json_t *row, lh__error *error) {
+    const char *name = json_string_value(json_object_get(row, "name"));
+    int32_t i = name ? published_index(m, name) : -1;
+    int64_t loader = -1, kind = 0;
+    published *p = &m->values[i < 0 ? 0 : i];
+
+    if (i < 0 || lh__json_get_real(row, "value", &p->epoch_value, error) != LH_OK ||
+        lh__json_get_int(row, "loader", &loader, error) != LH_OK ||
+        lh__json_get_int(row, "kind", &kind, error) != LH_OK)
+        return lh__fail(error, LH_ECORRUPT, "a metric of the epoch is not readable");
+    p->loader = (int32_t)loader;
+    p->epoch = kind == LOGGED ? LOGGED : SHOWN;
+    return LH_OK;
+}
+
+/* Puts the numbers of the object where `put` says. */
+static lh_status load_numbers(lh__metrics *m, json_t *numbers,
+                              void (*put)(lh__metrics *m, const char *name, double value),
+                              lh__error *error) {
     const char *name;
+    json_t *number;
+
+    json_object_foreach(numbers, name, number) {
+        double value;
+
+        if (!lh__json_real_value(number, &value))
+            return lh__fail(error, LH_ECORRUPT, "metric \"%s\" is not a number", name);
+        put(m, name, value);
+    }
+    return LH_OK;
+}
+
+static void set_step_value(lh__metrics *m, const char *name, double value) {
+    int32_t i = published_index(m, name);
+
+    if (i < 0)
+        return;
+    m->values[i].step_value = value;
+    m->values[i].mark = m->mark;
+}
+
+lh_status lh__metrics_load(lh__metrics *m, const json_t *saved, lh__error *error) {
+    json_t *row;
     size_t i;
 
     lh__metrics_clear(m);
@@ -486,12 +537,12 @@ lh_status lh__metrics_load(lh__metrics *m, const json_t *saved, lh__error *error
         if (load_entry(m, row, error) != LH_OK)
             return error->code;
     }
-    json_object_foreach(metrics, name, row) {
-        double value;
-
-        if (!lh__json_real_value(row, &value))
-            return lh__fail(error, LH_ECORRUPT, "metric \"%s\" is not a number", name);
-        lh__metrics_set_callback(m, name, value);
+    json_array_foreach(json_object_get(saved, "of_epoch"), i, row) {
+        if (load_epoch_value(m, row, error) != LH_OK)
+            return error->code;
     }
-    return LH_OK;
+    if (load_numbers(m, json_object_get(saved, "of_step"), set_step_value, error) != LH_OK)
+        return error->code;
+    return load_numbers(m, json_object_get(saved, "callback_metrics"), lh__metrics_set_callback,
+                        error);
 }

@@ -14,25 +14,27 @@ int32_t lh__is_stepping_batch(const lh__trainer *t) {
            t->progress.is_last_batch;
 }
 
-/* The loss of the step: training_step, then training_step_end over its output. NULL: skipped. */
+static lh_status put_loss(lh__trainer *t, lh_tensor *loss) {
+    if (loss && lh__outputs_put(t->outputs, "loss", loss) != LH_OK)
+        return lh__run_fail(t, LH_ENOMEM, "out of memory");
+    t->closure.loss = loss;
+    return LH_OK;
+}
+
+/* The loss of the step: training_step's, or what training_step_end makes of it. NULL: skipped. */
 static lh_status training_step(lh__trainer *t) {
     lh__instance *m = t->cast.module;
     const lh_module *hooks = m->hooks;
     lh__frame frame = lh__call_begin(t, m, LH__HOOK_training_step);
     lh_tensor *loss = hooks->training_step(&m->ctx, m->self, t->closure.batch, t->closure.batch_idx);
 
-    if (lh__call_end(t, frame, LH_OK) != LH_OK)
+    if (lh__call_end(t, frame, LH_OK) != LH_OK || put_loss(t, loss) != LH_OK)
         return lh__failed(t);
-    if (loss && lh__outputs_add(t->outputs, "loss", loss) != LH_OK)
-        return lh__run_fail(t, LH_ENOMEM, "out of memory");
-    if (hooks->training_step_end) {
-        frame = lh__call_begin(t, m, LH__HOOK_training_step_end);
-        loss = hooks->training_step_end(&m->ctx, m->self, t->outputs);
-        if (lh__call_end(t, frame, LH_OK) != LH_OK)
-            return lh__failed(t);
-    }
-    t->closure.loss = loss;
-    return LH_OK;
+    if (!hooks->training_step_end)
+        return LH_OK;
+    frame = lh__call_begin(t, m, LH__HOOK_training_step_end);
+    loss = hooks->training_step_end(&m->ctx, m->self, t->outputs);
+    return lh__call_end(t, frame, LH_OK) == LH_OK ? put_loss(t, loss) : lh__failed(t);
 }
 
 /* A loss that cannot be minimized is refused here, with what to do about it. */
@@ -59,41 +61,38 @@ static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
     return LH_OK;
 }
 
-static lh_status zero_grad(lh__trainer *t, lh_optimizer *opt) {
-    lh__instance *m = t->cast.module;
-    const lh_module *hooks = m->hooks;
-    lh__frame frame;
+/* Gradients of a window add up to those of its mean, also where the last window is shorter. */
+static lh_status divide_loss(lh__trainer *t) {
+    const double factor = 1.0 / (double)t->options->accumulate_grad_batches;
+    const lh_op_call scale = {LH_SIZED(lh_op_call), .op = LH_OP_MUL_SCALAR, .n_inputs = 1,
+                              .n_reals = 1,         .file = "the trainer",  .inputs = &t->closure.loss,
+                              .reals = &factor};
 
+    if (t->options->accumulate_grad_batches == 1)
+        return LH_OK;
+    return put_loss(t, lh__op(t->engine, &scale)) == LH_OK && t->closure.loss ? LH_OK
+                                                                              : lh__failed(t);
+}
+
+static lh_status zero_grad(lh__trainer *t, lh_optimizer *opt) {
     t->progress.zero_grad.total.ready++;
-    if (lh__call_optimizer(t, LH__HOOK_on_before_zero_grad, opt) < 0)
+    if (lh__call_optimizer(t, LH__HOOK_on_before_zero_grad, opt) < 0 ||
+        lh__call_one_optimizer(t, t->cast.module, LH__HOOK_optimizer_zero_grad, opt) < 0)
         return lh__failed(t);
-    if (hooks->optimizer_zero_grad) {
-        frame = lh__call_begin(t, m, LH__HOOK_optimizer_zero_grad);
-        if (lh__call_end(t, frame, hooks->optimizer_zero_grad(&m->ctx, m->self, opt)) < 0)
-            return lh__failed(t);
-    } else {
+    if (!lh__module_has(t, LH__HOOK_optimizer_zero_grad))
         lh__optimizer_zero_grad(opt);
-    }
     t->progress.zero_grad.total.completed++;
     return LH_OK;
 }
 
 static lh_status backward(lh__trainer *t) {
-    lh__instance *m = t->cast.module;
-    const lh_module *hooks = m->hooks;
     lh_tensor *loss = t->closure.loss;
-    lh__frame frame;
 
-    if (lh__call_tensor(t, LH__HOOK_on_before_backward, loss) < 0)
+    if (lh__call_tensor(t, LH__HOOK_on_before_backward, loss) < 0 ||
+        lh__call_one_tensor(t, t->cast.module, LH__HOOK_backward, loss) < 0)
         return lh__failed(t);
-    if (hooks->backward) {
-        frame = lh__call_begin(t, m, LH__HOOK_backward);
-        if (lh__call_end(t, frame, hooks->backward(&m->ctx, m->self, loss)) < 0)
-            return lh__failed(t);
-    } else if (lh__backward(t->engine, loss, 1.0 / (double)t->options->accumulate_grad_batches,
-                            0) != LH_OK) {
+    if (!lh__module_has(t, LH__HOOK_backward) && lh__backward(t->engine, loss, 1, 0) != LH_OK)
         return lh__failed(t);
-    }
     return lh__call_plain(t, LH__HOOK_on_after_backward);
 }
 
@@ -110,7 +109,7 @@ lh_status lh__run_closure(lh__trainer *t) {
         lh__say(t, LH_WARNING, "training_step returned no loss: the update of such a step is "
                                "skipped");
     }
-    if (t->closure.loss && check_loss(t, t->closure.loss) != LH_OK)
+    if (t->closure.loss && (check_loss(t, t->closure.loss) != LH_OK || divide_loss(t) != LH_OK))
         return lh__failed(t);
     if (t->closure.batch_idx % t->options->accumulate_grad_batches == 0 &&
         zero_grad(t, opt) != LH_OK)
@@ -131,15 +130,10 @@ lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_v
 /* Clips as the module or the options say. Clipping by norm leaves the gradients alone and gives the
  * factor that the update applies: no pass over them of its own. */
 static lh_status clip(lh__trainer *t, lh_optimizer *opt, double *scale) {
-    lh__instance *m = t->cast.module;
-    const lh_module *hooks = m->hooks;
     const lh__options *o = t->options;
-    lh__frame frame;
 
-    if (hooks->configure_gradient_clipping) {
-        frame = lh__call_begin(t, m, LH__HOOK_configure_gradient_clipping);
-        return lh__call_end(t, frame, hooks->configure_gradient_clipping(&m->ctx, m->self, opt));
-    }
+    if (lh__module_has(t, LH__HOOK_configure_gradient_clipping))
+        return lh__call_one_optimizer(t, t->cast.module, LH__HOOK_configure_gradient_clipping, opt);
     if (o->gradient_clip_val <= 0)
         return LH_OK;
     if (strcmp(o->gradient_clip_algorithm, "value") == 0)
@@ -167,17 +161,14 @@ lh_status lh__step_optimizer(lh__trainer *t, lh_optimizer *opt) {
 /* One optimizer's part of a batch: the closure alone while accumulating, else the whole update. */
 static lh_status optimize(lh__trainer *t, lh_optimizer *opt) {
     lh__instance *m = t->cast.module;
-    const lh_module *hooks = m->hooks;
-    lh__frame frame;
 
     t->closure.is_done = 0;
     t->closure.loss = NULL;
     if (!lh__is_stepping_batch(t))
         return lh__run_closure(t);
-    if (!hooks->optimizer_step)
+    if (!lh__module_has(t, LH__HOOK_optimizer_step))
         return lh__step_optimizer(t, opt);
-    frame = lh__call_begin(t, m, LH__HOOK_optimizer_step);
-    if (lh__call_end(t, frame, hooks->optimizer_step(&m->ctx, m->self, opt)) < 0)
+    if (lh__call_one_optimizer(t, m, LH__HOOK_optimizer_step, opt) < 0)
         return lh__failed(t);
     if (!t->closure.is_done)
         return lh__run_fail(t, LH_EINVAL,
@@ -187,15 +178,37 @@ static lh_status optimize(lh__trainer *t, lh_optimizer *opt) {
     return LH_OK;
 }
 
-lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx) {
+/* Optimizers with a frequency take turns, each so many batches in a row; -1: all, every batch. */
+static int32_t whose_turn(const lh__trainer *t) {
     int32_t n = lh__optimizer_count(t->engine);
+    int64_t round = 0, place;
+
+    for (int32_t i = 0; i < n; i++)
+        round += lh__group_options(lh__optimizer_at(t->engine, i), 0)->frequency;
+    if (round == 0)
+        return -1;
+    place = t->closure.batch_idx % round;
+    for (int32_t i = 0; i < n; i++) {
+        place -= lh__group_options(lh__optimizer_at(t->engine, i), 0)->frequency;
+        if (place < 0)
+            return i;
+    }
+    return -1;
+}
+
+lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx) {
+    int32_t n = lh__optimizer_count(t->engine), turn;
 
     t->closure = (lh__closure){.batch = batch, .batch_idx = batch_idx};
     if (((const lh_module *)t->cast.module->hooks)->manual_optimization)
         return training_step(t);
-    for (t->optimizer_idx = 0; t->optimizer_idx < n; t->optimizer_idx++) {
-        lh_optimizer *opt = lh__optimizer_at(t->engine, t->optimizer_idx);
+    turn = whose_turn(t);
+    for (int32_t i = 0; i < n; i++) {
+        lh_optimizer *opt = lh__optimizer_at(t->engine, i);
 
+        if (turn >= 0 && i != turn)
+            continue;
+        t->optimizer_idx = i;
         if (n > 1)
             lh__optimizer_toggle(opt, 1);
         if (optimize(t, opt) < 0)
@@ -223,35 +236,37 @@ static lh_status monitored(lh__trainer *t, const lh_scheduler_options *o, double
                         o->monitor ? o->monitor : "val_loss");
 }
 
+/* Is it this schedule's time? Schedules of an optimizer that takes turns rest with it. */
+static int is_due(lh__trainer *t, const lh__scheduler *s, int32_t interval, int32_t plateau,
+                  int64_t count) {
+    const lh_scheduler_options *o = lh__scheduler_options_of(s);
+    int32_t turn = interval == LH_PER_STEP ? whose_turn(t) : -1;
+
+    return (int32_t)o->interval == interval && (o->kind == LH_PLATEAU_LR) == plateau &&
+           count % (o->frequency > 0 ? o->frequency : 1) == 0 &&
+           (turn < 0 || turn == lh__optimizer_index(lh__scheduler_optimizer(s)));
+}
+
 lh_status lh__step_schedulers(lh__trainer *t, int32_t interval, int32_t plateau, int64_t count) {
     lh__instance *m = t->cast.module;
-    const lh_module *hooks = m->hooks;
 
-    if (hooks->manual_optimization)
+    if (((const lh_module *)m->hooks)->manual_optimization)
         return LH_OK;
     for (int32_t i = 0; i < lh__scheduler_count(t->engine); i++) {
         lh__scheduler *s = lh__scheduler_at(t->engine, i);
-        const lh_scheduler_options *o = lh__scheduler_options_of(s);
-        int32_t frequency = o->frequency > 0 ? o->frequency : 1;
         double metric = NAN;
         lh_status status = LH_OK;
 
-        if ((int32_t)o->interval != interval || (o->kind == LH_PLATEAU_LR) != plateau ||
-            count % frequency != 0)
+        if (!is_due(t, s, interval, plateau, count))
             continue;
         if (plateau)
-            status = monitored(t, o, &metric);
-        if (status < 0)
-            return status;
+            status = monitored(t, lh__scheduler_options_of(s), &metric);
         if (status == LH_SKIP)
             continue;
-        if (hooks->lr_scheduler_step) {
-            lh__frame frame = lh__call_begin(t, m, LH__HOOK_lr_scheduler_step);
-
-            status = lh__call_end(t, frame, hooks->lr_scheduler_step(&m->ctx, m->self, i, metric));
-        } else {
-            status = lh__scheduler_step(s, metric);
-        }
+        if (status == LH_OK)
+            status = lh__module_has(t, LH__HOOK_lr_scheduler_step)
+                         ? lh__call_one_scheduler(t, m, LH__HOOK_lr_scheduler_step, i, metric)
+                         : lh__scheduler_step(s, metric);
         if (status < 0)
             return lh__run_fail(t, status, "schedule %d could not be stepped", (int)i);
     }

@@ -163,7 +163,7 @@ static int same_shape(const lh__state_tensor *saved, const lh__view *v) {
 
 static int is_weight(const char *name) {
     return strncmp(name, "optimizer.", 10) != 0 && strncmp(name, "gradient.", 9) != 0 &&
-           strncmp(name, "state.", 6) != 0;
+           strncmp(name, "state.", 6) != 0 && strcmp(name, "outputs") != 0;
 }
 
 /* Says everything that does not fit, before anything is written. */
@@ -383,6 +383,7 @@ lh_status lh__restore_training(lh__trainer *t) {
         lh__progress_load(p, json_object_get(t->loaded->meta, "loops"), &t->failure) != LH_OK ||
         lh__metrics_load(t->metrics, json_object_get(t->loaded->meta, "metrics"), &t->failure) !=
             LH_OK ||
+        lh__outputs_load(t->epoch_outputs, t->loaded, &t->failure) != LH_OK ||
         restore_optimizers(t) != LH_OK || restore_schedulers(t) != LH_OK) {
         lh__error_prefix(&t->failure, "%s", t->ckpt_path);
         return lh__failed(t);

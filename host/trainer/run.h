@@ -50,7 +50,6 @@ typedef struct lh__source {
     lh__loader *loader;
     int64_t batches; /* per epoch, after limits */
     int64_t cycle;   /* times it began again within the epoch (training, shorter loaders) */
-    int64_t log_step; /* evaluation batches logged so far: the x value of step metrics */
 } lh__source;
 
 enum { LH__MAX_LOADERS = 16 };
@@ -105,7 +104,8 @@ typedef struct lh__trainer {
     lh__fit_progress progress;
     int64_t batch_idx;
     int32_t dataloader_idx, optimizer_idx;
-    int32_t has_warned_skip, has_said_minimum; /* notices that are given once */
+    int32_t has_warned_skip, has_said_minimum, has_said_barebones; /* notices that are given once */
+    int32_t has_begun; /* a batch was taken, sanity check apart: failures are those of running */
     int32_t should_stop;
     char stop_reason[256];
     int64_t val_check_batch; /* validation every so many batches; 0: by the clock */
@@ -116,14 +116,15 @@ typedef struct lh__trainer {
     char *log_dir;  /* NULL: none */
     char *ckpt_path; /* resolved; NULL: none */
     const lh__outcome *previous;
-    char *best_path, *last_path;
+    char *best_path;
     double best_score;
     lh__state *loaded; /* the checkpoint being restored */
     lh__writer *writer;
     lh__logwriter *logwriter;
     lh__signals *signals;
     atomic_int signal; /* SIGINT or SIGTERM, once received */
-    char exception[1100]; /* text for on_exception */
+    char *predictions;    /* the file that predict wrote; NULL: none */
+    char exception[1100]; /* text for on_exception; empty: nothing happened */
     void *allocations;    /* of lh_alloc, a list */
 } lh__trainer;
 
@@ -182,6 +183,9 @@ lh_status lh__restore_model(lh__trainer *t);
 lh_status lh__restore_training(lh__trainer *t);
 lh_status lh__restore_counters(lh__trainer *t); /* epoch and step, for evaluation */
 char *lh__checkpoint_path(const lh__trainer *t, const char *path); /* below the run's folder */
+
+/* predictions.c: what predict_step returned, batches put together, as a file in the run's folder. */
+lh_status lh__predictions_write(lh__trainer *t);
 
 /* rundir.c */
 lh_status lh__rundir_make(lh__trainer *t);

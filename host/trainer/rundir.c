@@ -72,7 +72,9 @@ lh_status lh__rundir_make(lh__trainer *t) {
     char root[960], path[1024], plugins[1040];
     char *absolute;
 
-    if (t->options->fast_dev_run || (t->config->n_loggers == 0 && t->stage != LH_FIT))
+    int has_results = t->stage == LH_FIT || t->stage == LH_PREDICT;
+
+    if (t->options->fast_dev_run || (t->config->n_loggers == 0 && !has_results))
         return LH_OK;
     snprintf(root, sizeof root, "%s/lightning_logs", t->options->default_root_dir);
     if (make_path(root) != 0)
@@ -123,12 +125,13 @@ static json_t *plugins_json(const lh__trainer *t) {
 json_t *lh__result_json(const lh__trainer *t, const char *status) {
     static const char *const stages[] = {"fit", "validate", "test", "predict"};
     json_t *seconds = json_object();
-    json_t *r = json_pack("{s:s, s:s, s:I, s:I, s:o, s:s?, s:s?, s:s?, s:o, s:o, s:s?}", "status",
+    json_t *r = json_pack("{s:s, s:s, s:I, s:I, s:o, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s?}", "status",
                           status, "stage", stages[t->stage], "epoch",
                           (json_int_t)lh__current_epoch(t), "global_step",
                           (json_int_t)lh__global_step(t), "metrics", lh__metrics_json(t->metrics),
-                          "best_checkpoint", t->best_path, "last_checkpoint", t->last_path,
-                          "log_dir", t->log_dir, "plugins", plugins_json(t), "seconds", seconds,
+                          "best_checkpoint", t->best_path, "last_checkpoint",
+                          *t->crumb->last ? t->crumb->last : NULL,
+                          "log_dir", t->log_dir, "predictions", t->predictions, "plugins", plugins_json(t), "seconds", seconds,
                           "error", t->failure.code ? t->failure.text : NULL);
 
     lh__json_put_real(seconds, "total", lh__now() - t->start_time);

@@ -1,8 +1,9 @@
 /* signals.c - SIGINT and SIGTERM as an orderly stop.
  *
  * A libuv loop on a thread of its own receives them and puts the first into the trainer, who looks
- * at it between batches; a second one ends the process at once. Invariant: none of our code runs in
- * signal context.
+ * at it between batches; a second one ends the process at once, as if nobody had caught it. What is
+ * sent to a process group arrives twice, from the sender and from the supervisor, and counts once.
+ * Invariant: none of our code runs in signal context.
  */
 #include "trainer/run.h"
 
@@ -17,14 +18,21 @@ struct lh__signals {
     uv_signal_t interrupt, terminate;
     uv_async_t stop;
     lh__trainer *trainer;
+    double first_time;
 };
+
+static const double same_time = 0.2; /* seconds */
 
 static void on_signal(uv_signal_t *handle, int number) {
     lh__signals *s = handle->data;
 
-    if (atomic_load(&s->trainer->signal))
-        _exit(128 + number);
-    atomic_store(&s->trainer->signal, number);
+    if (!atomic_load(&s->trainer->signal)) {
+        s->first_time = lh__now();
+        atomic_store(&s->trainer->signal, number);
+    } else if (lh__now() - s->first_time > same_time) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
 }
 
 /* Closing the handles leaves the loop nothing to wait for. */

@@ -44,6 +44,11 @@ static lh_status check_module(lh__trainer *t) {
                             "%s optimizes by itself: accumulate_grad_batches and gradient_clip_val "
                             "have no effect there; leave them out",
                             name);
+    if (t->stage == LH_FIT && m->tbptt_split_batch)
+        return lh__run_fail(t, LH_EUNSUPPORTED,
+                            "%s defines tbptt_split_batch: truncated back-propagation through time "
+                            "is not available yet; split the sequence in training_step",
+                            name);
     if (t->stage == LH_FIT && !m->validation_step != !m->val_dataloader && !t->cast.datamodule)
         lh__say(t, LH_WARNING, "%s defines %s but not %s: validation is skipped", name,
                 m->validation_step ? "validation_step" : "val_dataloader",
@@ -115,7 +120,8 @@ static void tear_down(lh__trainer *t) {
             continue;
         who->is_set_up = 0;
         who->error.code = LH_OK;
-        lh__call_one_stage(t, who, LH__HOOK_teardown, t->stage);
+        if (lh__call_one_stage(t, who, LH__HOOK_teardown, t->stage) < 0 && failed)
+            lh__say(t, LH_ERROR, "%s: teardown: %s", who->plugin->name, who->error.text);
     }
 }
 
@@ -182,7 +188,9 @@ static lh_status evaluate(lh__trainer *t) {
                             "%s: there is no data: its %s_dataloader, or that of --data, must call "
                             "lh_loader",
                             t->cast.module->plugin->name, hooks[t->stage]);
-    return lh__evaluation_loop(t, phases[t->stage]);
+    if (lh__evaluation_loop(t, phases[t->stage]) != LH_OK)
+        return lh__failed(t);
+    return t->stage == LH_PREDICT ? lh__predictions_write(t) : LH_OK;
 }
 
 /* Tells everyone that the run failed. Their own failures are not on record any more. */
@@ -232,25 +240,24 @@ static void release(lh__trainer *t) {
     free(t->ckpt_path);
     free(t->log_dir);
     free(t->best_path);
-    free(t->last_path);
+    free(t->predictions);
 }
 
-/* Before any training, whatever goes wrong is the user's to mend (2); afterwards it is a failure. */
-static int32_t exit_code(const lh__trainer *t, int is_running) {
+/* Before the first batch, whatever goes wrong is the user's to mend (2); then it is a failure (1). */
+static int32_t exit_code(const lh__trainer *t) {
     int number = atomic_load(&t->signal);
 
     if (t->failure.code == LH_OK)
         return 0;
     if (t->failure.code == LH_EINTR && number)
         return 128 + number;
-    return is_running ? 1 : 2;
+    return t->has_begun ? 1 : 2;
 }
 
 void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t stage,
                      const char *ckpt_path, const lh__outcome *previous, const lh__observer *obs,
                      lh__breadcrumb *crumb, lh__outcome *out) {
     lh__trainer *t = calloc(1, sizeof *t);
-    int is_running = 0;
 
     memset(out, 0, sizeof *out);
     out->exit_code = 1;
@@ -281,7 +288,6 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
         lh__call_one(t, t->cast.module, LH__HOOK_configure_callbacks) >= 0 &&
         lh__cast_seal(t) == LH_OK && lh__rundir_begin(t) == LH_OK &&
         prepare(t, ckpt_path) == LH_OK) {
-        is_running = 1;
         if (stage == LH_FIT)
             fit(t);
         else
@@ -294,7 +300,7 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
     drain_writer(t);
     lh__logwriter_stop(t->logwriter, t->failure.code == LH_OK ? LH_SUCCESS : LH_FAILED);
     t->logwriter = NULL;
-    out->exit_code = exit_code(t, is_running && lh__global_step(t) + t->progress.batch.total.ready > 0);
+    out->exit_code = exit_code(t);
     out->error = t->failure;
     if (t->log_dir && out->error.code != LH_OK)
         lh__record_message(t->log_dir, LH_ERROR, out->error.text);
@@ -305,7 +311,7 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
         lh__result_write(t, out->result);
     }
     out->best = t->best_path ? strdup(t->best_path) : NULL;
-    out->last = t->last_path ? strdup(t->last_path) : NULL;
+    out->last = *crumb->last ? strdup(crumb->last) : NULL;
     out->log_dir = t->log_dir ? strdup(t->log_dir) : NULL;
     lh__signals_stop(t->signals);
     release(t);

@@ -1,14 +1,7 @@
-/* device.c - picks the cpu device's variant for this machine.
- *
- * Invariant: OpenBLAS runs on the caller's thread: the pool is the process's only set of compute
- * threads.
- */
-#include <cblas.h>
-#include <pthread.h>
+/* device.c - picks the cpu device's variant for this machine. */
 #include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "kernels/cpu/blas.h"
 #include "kernels/cpu/variants.h"
 
 extern const lh__device lh__cpu_device_base;
@@ -40,37 +33,9 @@ int lh__cpu_variants(lh__variant out[3]) {
     return n;
 }
 
-#ifdef LH__X86_64
-/* OpenBLAS's choice of kernels, made when it is loaded; absent where it is built for one machine. */
-void gotoblas_dynamic_init(void) __attribute__((weak));
-void gotoblas_dynamic_quit(void) __attribute__((weak));
-
-/* OpenBLAS up to 0.3.21 takes AVX-512 machines younger than itself for Haswell, at half their speed.
- * Has it choose again, as OPENBLAS_CORETYPE set before the start would; a value that is set wins. */
-static void correct_blas_choice(void) {
-    if (!gotoblas_dynamic_init || !gotoblas_dynamic_quit || getenv("OPENBLAS_CORETYPE") ||
-        !has_avx512() || strcmp(openblas_get_corename(), "Haswell") != 0)
-        return;
-    setenv("OPENBLAS_CORETYPE", "SkylakeX", 1);
-    gotoblas_dynamic_quit();
-    gotoblas_dynamic_init();
-    unsetenv("OPENBLAS_CORETYPE");
-}
-#else
-static void correct_blas_choice(void) {
-}
-#endif
-
-static void confine_blas(void) {
-    correct_blas_choice();
-    openblas_set_num_threads(1);
-}
-
 const lh__device *lh__device_cpu(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     lh__variant variants[3];
 
-    pthread_once(&once, confine_blas);
     lh__cpu_variants(variants);
-    return variants[0].device;
+    return lh__blas_load() ? variants[0].device : NULL;
 }

@@ -27,7 +27,7 @@ static inline double clamped_f64(double x, double lo, double hi) {
 #define FN(name) name##_f64
 #include "kernels/cpu/elementwise.inc"
 
-#define BOTH(name)                                                                                 \
+#define BOTH(name) \
     { name##_f32, name##_f64 }
 
 static lh__row_fn *const rows[LH__OP_LIMIT][2] = {

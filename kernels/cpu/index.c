@@ -7,25 +7,25 @@
 
 /* Rows of COPY: from one dtype to another, any stride. Floating point to integer is the oracle's:
  * what does not fit needs care. */
-#define CONVERT(name, From, To, value)                                                             \
-    static void name(void *out, const void *const *in, const int64_t *stride, int64_t n,           \
-                     const double *reals) {                                                        \
-        const From *p = in[0];                                                                     \
-        const int64_t s = stride[0];                                                               \
-        To *y = out;                                                                               \
-                                                                                                   \
-        (void)reals;                                                                               \
-        if (s == 1) {                                                                              \
-            SIMD for (int64_t i = 0; i < n; i++) {                                                 \
-                const From x = p[i];                                                               \
-                y[i] = (To)(value);                                                                \
-            }                                                                                      \
-        } else {                                                                                   \
-            SIMD for (int64_t i = 0; i < n; i++) {                                                 \
-                const From x = p[i * s];                                                           \
-                y[i] = (To)(value);                                                                \
-            }                                                                                      \
-        }                                                                                          \
+#define CONVERT(name, From, To, value)                                                   \
+    static void name(void *out, const void *const *in, const int64_t *stride, int64_t n, \
+                     const double *reals) {                                              \
+        const From *p = in[0];                                                           \
+        const int64_t s = stride[0];                                                     \
+        To *y = out;                                                                     \
+                                                                                         \
+        (void)reals;                                                                     \
+        if (s == 1) {                                                                    \
+            SIMD for (int64_t i = 0; i < n; i++) {                                       \
+                const From x = p[i];                                                     \
+                y[i] = (To)(value);                                                      \
+            }                                                                            \
+        } else {                                                                         \
+            SIMD for (int64_t i = 0; i < n; i++) {                                       \
+                const From x = p[i * s];                                                 \
+                y[i] = (To)(value);                                                      \
+            }                                                                            \
+        }                                                                                \
     }
 
 CONVERT(f32_f32, float, float, x)
@@ -45,7 +45,10 @@ static lh__row_fn *const conversions[LH_BOOL + 1][LH_BOOL + 1] = {
     [LH_F64] = {[LH_F32] = f64_f32, [LH_F64] = f64_f64},
     [LH_I64] = {[LH_F32] = i64_f32, [LH_F64] = i64_f64, [LH_I64] = i64_i64},
     [LH_U8] = {[LH_F32] = u8_f32, [LH_F64] = u8_f64, [LH_I64] = u8_i64, [LH_U8] = u8_u8},
-    [LH_BOOL] = {[LH_F32] = u8_f32, [LH_F64] = u8_f64, [LH_I64] = u8_i64, [LH_U8] = u8_u8,
+    [LH_BOOL] = {[LH_F32] = u8_f32,
+                 [LH_F64] = u8_f64,
+                 [LH_I64] = u8_i64,
+                 [LH_U8] = u8_u8,
                  [LH_BOOL] = u8_u8},
 };
 
@@ -171,14 +174,14 @@ void ISA(index_select)(const lh__kernel_call *call) {
         }
 }
 
-#define ADD_ROW(T)                                                                                 \
-    {                                                                                              \
-        const T *from = (const T *)g->data + (i * c.chosen + j) * c.inner;                         \
-        T *to = (T *)y->data + row * c.inner;                                                      \
-                                                                                                   \
-        SIMD for (int64_t l = 0; l < c.inner; l++) {                                               \
-            to[l] += from[l];                                                                      \
-        }                                                                                          \
+#define ADD_ROW(T)                                                         \
+    {                                                                      \
+        const T *from = (const T *)g->data + (i * c.chosen + j) * c.inner; \
+        T *to = (T *)y->data + row * c.inner;                              \
+                                                                           \
+        SIMD for (int64_t l = 0; l < c.inner; l++) {                       \
+            to[l] += from[l];                                              \
+        }                                                                  \
     }
 
 void ISA(index_select_grad)(const lh__kernel_call *call) {

@@ -1,7 +1,7 @@
 /* isa.h - for the sources that are compiled once for each instruction set.
  *
- * LH__ISA names the set (base, v3, v4: the x86-64 levels); ISA(x) is x in that set. F32 and F64 come
- * from one text, an .inc file included with T and FN(name) defined. Loops marked SIMD have
+ * LH__ISA names the set (base, v3, v4: the x86-64 levels); ISA(x) is x in that set. F32 and F64
+ * come from one text, an .inc file included with T and FN(name) defined. Loops marked SIMD have
  * independent iterations: operands are the same memory or do not overlap.
  */
 #ifndef LH_KERNELS_CPU_ISA_H

@@ -9,6 +9,8 @@
 enum {
     BLOCK = 1024, /* elements of a group of rows */
     GROUP = 64,   /* rows of a group, at most */
+    CHUNK = 256,  /* elements summed in T before double takes over */
+    SHORT = 32,   /* rows under this length are not worth a vector loop */
 };
 
 /* Contiguous rows of classes, and what belongs to them. */
@@ -163,8 +165,7 @@ void ISA(pair_loss)(const lh__kernel_call *call) {
     lines l = {.x = call->in[0]->data, .x2 = call->in[1]->data};
 
     if (is_plain(call, 0, 2))
-        store(call->out,
-              lh__sum_ranges(call->pool, n, LH__TILE, fns[bce][wide], &l) / (double)n);
+        store(call->out, lh__sum_ranges(call->pool, n, LH__TILE, fns[bce][wide], &l) / (double)n);
     else
         (bce ? lh__ref_bce_with_logits : lh__ref_mse_loss)(call);
 }

@@ -4,19 +4,20 @@
  * summed axis, so its bits do not depend on threads. A matrix whose rows or columns are contiguous
  * is passed as it lies, transposed if need be; others (broadcast, stepped) go to the oracle.
  */
-#include <cblas.h>
 #include <limits.h>
 
+#include "kernels/cpu/blas.h"
 #include "kernels/cpu/tile.h"
 #include "kernels/ref/ref.h"
 
-/* Tiles, measured on OpenBLAS 0.3.21: large ones pay least for packing; but where b lies untransposed
- * and the sum is short, products of up to about a million multiply-adds skip packing and win. */
+/* Tiles, measured on OpenBLAS 0.3.21: large ones pay least for packing; but where b lies
+ * untransposed and the sum is short, products of up to about a million multiply-adds skip packing
+ * and win. */
 enum {
     TILE = 256,
-    SHORT_SUM = 480,          /* of a tile of SMALL_ROWS x SMALL_COLUMNS */
+    SHORT_SUM = 480, /* of a tile of SMALL_ROWS x SMALL_COLUMNS */
     SMALL_ROWS = 64,
-    SMALL_COLUMNS = 32,       /* twice as many up to half of SHORT_SUM */
+    SMALL_COLUMNS = 32,         /* twice as many up to half of SHORT_SUM */
     LEAST_TO_CUT = 1024 * 1024, /* multiply-adds */
 };
 
@@ -36,6 +37,7 @@ typedef struct product {
     matrix a, b;
     char *c;
     const lh__view *bias;
+    const lh__blas *blas;
     int64_t batch_shape[LH_MAX_DIMS], batches;
     int64_t tile_m, tile_n, tiles_m, tiles_n;
 } product;
@@ -110,13 +112,13 @@ static void run_tile(void *arg, int64_t tile) {
     if (p->bias)
         fill_bias(p, c, m, column, n);
     if (p->dtype == LH_F32)
-        cblas_sgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)m, (int)n, (int)p->k, 1,
-                    (const float *)p->a.data + a, p->a.ld, (const float *)p->b.data + b, p->b.ld,
-                    (float)beta, (float *)c, (int)p->n);
+        p->blas->sgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)m, (int)n, (int)p->k, 1,
+                       (const float *)p->a.data + a, p->a.ld, (const float *)p->b.data + b,
+                       p->b.ld, (float)beta, (float *)c, (int)p->n);
     else
-        cblas_dgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)m, (int)n, (int)p->k, 1,
-                    (const double *)p->a.data + a, p->a.ld, (const double *)p->b.data + b, p->b.ld,
-                    beta, (double *)c, (int)p->n);
+        p->blas->dgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)m, (int)n, (int)p->k, 1,
+                       (const double *)p->a.data + a, p->a.ld, (const double *)p->b.data + b,
+                       p->b.ld, beta, (double *)c, (int)p->n);
 }
 
 static void choose_tiles(product *p) {
@@ -138,6 +140,7 @@ static void choose_tiles(product *p) {
 
 /* False when BLAS cannot take the operands. */
 static bool multiply(product *p, lh__pool *pool) {
+    p->blas = lh__blas_load();
     fold_batch(p);
     if (p->batches == 0 || p->m == 0 || p->n == 0)
         return true;

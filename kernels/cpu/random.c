@@ -33,15 +33,15 @@ static void draw(lh__philox_key key, int64_t first, uint32_t bits[ELEMENTS]) {
 }
 
 /* Elements drawn in a range, ELEMENTS at a time; ranges begin at multiples of LH__TILE. */
-#define DRAW_LOOP(call, begin, end, value)                                                         \
-    for (int64_t at = begin; at < end; at += ELEMENTS) {                                           \
-        int64_t n = end - at < ELEMENTS ? end - at : ELEMENTS;                                     \
-        uint32_t bits[ELEMENTS];                                                                   \
-                                                                                                   \
-        draw((call)->key, at, bits);                                                               \
-        SIMD for (int64_t j = 0; j < n; j++) {                                                     \
-            y[at + j] = (value);                                                                   \
-        }                                                                                          \
+#define DRAW_LOOP(call, begin, end, value)                     \
+    for (int64_t at = begin; at < end; at += ELEMENTS) {       \
+        int64_t n = end - at < ELEMENTS ? end - at : ELEMENTS; \
+        uint32_t bits[ELEMENTS];                               \
+                                                               \
+        draw((call)->key, at, bits);                           \
+        SIMD for (int64_t j = 0; j < n; j++) {                 \
+            y[at + j] = (value);                               \
+        }                                                      \
     }
 
 #define UNIT ((double)(int32_t)bits[j] * 0x1p-24)
@@ -58,8 +58,8 @@ static void draw(lh__philox_key key, int64_t first, uint32_t bits[ELEMENTS]) {
 static void run(const lh__kernel_call *call, lh__range_fn *f32, lh__range_fn *f64,
                 lh__kernel *oracle) {
     const lh__view *y = call->out;
-    bool same = call->n_in == 0 || (call->in[0]->dtype == y->dtype &&
-                                    lh__view_is_contiguous(call->in[0]));
+    bool same =
+        call->n_in == 0 || (call->in[0]->dtype == y->dtype && lh__view_is_contiguous(call->in[0]));
 
     if (same && (y->dtype == LH_F32 || y->dtype == LH_F64))
         lh__for_ranges(call->pool, lh__view_numel(y), LH__TILE, y->dtype == LH_F32 ? f32 : f64,

@@ -162,8 +162,9 @@ void ISA(argmax)(const lh__kernel_call *call) {
     lines = merge(&kept);
     at = cursor_at(&lines, 0);
     for (int64_t i = 0; i < n; i++) {
-        y[i] = x->dtype == LH_F32 ? argmax_row_f32((const float *)x->data + at.offset, stride, row)
-                                  : argmax_row_f64((const double *)x->data + at.offset, stride, row);
+        y[i] = x->dtype == LH_F32
+                   ? argmax_row_f32((const float *)x->data + at.offset, stride, row)
+                   : argmax_row_f64((const double *)x->data + at.offset, stride, row);
         cursor_next(&lines, &at);
     }
 }

@@ -20,8 +20,7 @@ void lh__for_ranges(lh__pool *pool, int64_t n, int64_t grain, lh__range_fn *fn, 
 
 /* The sum of fn over such ranges, added up in order. */
 typedef double lh__range_sum(const void *arg, int64_t begin, int64_t end);
-double lh__sum_ranges(lh__pool *pool, int64_t n, int64_t grain, lh__range_sum *fn,
-                      const void *arg);
+double lh__sum_ranges(lh__pool *pool, int64_t n, int64_t grain, lh__range_sum *fn, const void *arg);
 
 /* One row of an elementwise operator: out[i] = f(in[k][i * stride[k]]), i < n. */
 typedef void lh__row_fn(void *out, const void *const *in, const int64_t *stride, int64_t n,

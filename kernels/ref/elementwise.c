@@ -1,7 +1,7 @@
 /* elementwise.c - the oracle's operators that map elements to an element.
  *
- * Invariant: one formula per operator on doubles, and one on integers where all dtypes of a call may
- * be integers. x[0], x[1], x[2] are the inputs' elements, r the call's reals.
+ * Invariant: one formula per operator on doubles, and one on integers where all dtypes of a call
+ * may be integers. x[0], x[1], x[2] are the inputs' elements, r the call's reals.
  */
 #include <math.h>
 
@@ -10,13 +10,13 @@
 typedef double real_fn(const double *x, const double *r);
 typedef int64_t int_fn(const int64_t *x, const double *r);
 
-#define REAL(name, value)                                                                          \
-    static double name##_real(const double *x, const double *r) {                                  \
-        return value;                                                                              \
+#define REAL(name, value)                                         \
+    static double name##_real(const double *x, const double *r) { \
+        return value;                                             \
     }
-#define INT(name, value)                                                                           \
-    static int64_t name##_int(const int64_t *x, const double *r) {                                 \
-        return value;                                                                              \
+#define INT(name, value)                                           \
+    static int64_t name##_int(const int64_t *x, const double *r) { \
+        return value;                                              \
     }
 #define BOTH(name, value) REAL(name, value) INT(name, value)
 

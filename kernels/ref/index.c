@@ -42,8 +42,7 @@ static void zero(const lh__view *y) {
 void lh__ref_slice_grad(const lh__kernel_call *call) {
     const lh__view *g = call->in[0];
     int64_t axis = call->ints[0];
-    lh__view part =
-        lh__view_slice(call->out, axis, call->ints[1], g->shape[axis], call->ints[3]);
+    lh__view part = lh__view_slice(call->out, axis, call->ints[1], g->shape[axis], call->ints[3]);
 
     zero(call->out);
     lh__view_copy(&part, g);

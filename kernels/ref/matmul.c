@@ -57,8 +57,8 @@ void lh__ref_linear(const lh__kernel_call *call) {
             double sum = bias ? lh__get(bias, j) : 0;
 
             for (int64_t l = 0; l < in_features; l++)
-                sum += lh__load(x, base + l * line.stride[0]) *
-                       lh__get(weight, j * in_features + l);
+                sum +=
+                    lh__load(x, base + l * line.stride[0]) * lh__get(weight, j * in_features + l);
             lh__store(call->out, at++, sum);
         }
 }

@@ -36,7 +36,8 @@ static int64_t extreme(const lh__view *inner, int64_t base, bool largest) {
     int64_t best = 0;
 
     for (int64_t j = 1, n = lh__view_numel(inner); j < n; j++) {
-        int64_t at = base + lh__view_offset(inner, j), best_at = base + lh__view_offset(inner, best);
+        int64_t at = base + lh__view_offset(inner, j),
+                best_at = base + lh__view_offset(inner, best);
 
         if (real) {
             double x = lh__load(inner, at), m = lh__load(inner, best_at);

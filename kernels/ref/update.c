@@ -72,11 +72,8 @@ static rule *const rules[] = {
 };
 
 static lh__view line(int32_t dtype, const void *data, int64_t n) {
-    return (lh__view){.data = (void *)(uintptr_t)data,
-                      .dtype = dtype,
-                      .ndim = 1,
-                      .shape = {n},
-                      .stride = {1}};
+    return (lh__view){
+        .data = (void *)(uintptr_t)data, .dtype = dtype, .ndim = 1, .shape = {n}, .stride = {1}};
 }
 
 void lh__ref_update(const lh__update *u) {

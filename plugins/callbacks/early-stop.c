@@ -15,8 +15,10 @@ static const lh_hparam_spec hparams[] = {
     LH_HPARAM_TEXT("mode", "min", "min or max: what better means"),
     LH_HPARAM_FLAG("strict", 1, "a missing metric is an error"),
     LH_HPARAM_FLAG("check_finite", 1, "stop when the metric is NaN or infinite"),
-    LH_HPARAM_TEXT("stopping_threshold", "", "stop when the metric is better than this number"),
-    LH_HPARAM_TEXT("divergence_threshold", "", "stop when the metric is worse than this number"),
+    LH_HPARAM_REAL("stopping_threshold", NAN, 0, 0,
+                   "stop when the metric is better than this number"),
+    LH_HPARAM_REAL("divergence_threshold", NAN, 0, 0,
+                   "stop when the metric is worse than this number"),
     LH_HPARAM_TEXT("check_on_train_epoch_end", "",
                    "true: after the training epoch, false: after "
                    "validation; nothing: as validation runs"),
@@ -40,8 +42,8 @@ static lh_status setup(lh_ctx *c, void *self, int32_t stage) {
     m->mode = option_mode(c);
     m->min_delta = lh_hparam(c, "min_delta");
     m->patience = lh_hparam_int(c, "patience");
-    m->stopping = option_real(c, "stopping_threshold", NAN);
-    m->divergence = option_real(c, "divergence_threshold", NAN);
+    m->stopping = lh_hparam(c, "stopping_threshold");
+    m->divergence = lh_hparam(c, "divergence_threshold");
     m->best = worst_score(m->mode);
     m->at_train_epoch_end =
         option_flag(c, "check_on_train_epoch_end", lh_int(c, LH_VAL_CHECK_INTERVAL_IS_EPOCH) != 0);
@@ -52,21 +54,16 @@ static lh_status setup(lh_ctx *c, void *self, int32_t stage) {
     return lh_status_of(c);
 }
 
-/* Missing metrics by name, for the message. */
 static lh_status is_missing(lh_ctx *c, const struct early_stop *m) {
-    char names[400] = "";
-    size_t used = 0;
-    const char *name;
+    char names[400];
 
-    for (int32_t i = 0; (name = c->host->metric_name(c, i)) && used < sizeof names; i++)
-        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", name);
+    metric_names(c, names, sizeof names);
     if (lh_hparam_int(c, "strict"))
         return lh_fail(c, LH_ENOTFOUND,
                        "monitor is \"%s\", but no such metric was logged; there are: %s",
-                       m->monitor, *names ? names : "none");
+                       m->monitor, names);
     if (lh_hparam_int(c, "verbose"))
-        lh_print(c, LH_WARNING, "no metric \"%s\"; there are: %s", m->monitor,
-                 *names ? names : "none");
+        lh_print(c, LH_WARNING, "no metric \"%s\"; there are: %s", m->monitor, names);
     return LH_OK;
 }
 
@@ -150,8 +147,14 @@ static lh_status load_state_dict(lh_ctx *c, void *self) {
     return LH_OK;
 }
 
-LH_EXPORT_CALLBACK("early-stop", "1.0.0", .state_size = sizeof(struct early_stop),
-                   LH_HPARAMS(hparams), .order = LH_ORDER_MONITOR, .state_key = "monitor,mode",
-                   .setup = setup, .on_train_epoch_end = on_train_epoch_end,
-                   .on_validation_end = on_validation_end, .state_dict = state_dict,
-                   .load_state_dict = load_state_dict);
+/* clang-format off */
+LH_EXPORT_CALLBACK("early-stop", "1.0.0",
+    .state_size = sizeof(struct early_stop),
+    LH_HPARAMS(hparams),
+    .order = LH_ORDER_MONITOR,
+    .state_key = "monitor,mode",
+    .setup = setup,
+    .on_train_epoch_end = on_train_epoch_end,
+    .on_validation_end = on_validation_end,
+    .state_dict = state_dict,
+    .load_state_dict = load_state_dict);

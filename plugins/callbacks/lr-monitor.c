@@ -148,7 +148,10 @@ static lh_status on_train_epoch_start(lh_ctx *c, void *self) {
     return log_rates(c, self, PER_EPOCH);
 }
 
-LH_EXPORT_CALLBACK("lr-monitor", "1.0.0", .state_size = sizeof(struct lr_monitor),
-                   LH_HPARAMS(hparams), .setup = setup,
-                   .on_train_batch_start = on_train_batch_start,
-                   .on_train_epoch_start = on_train_epoch_start);
+/* clang-format off */
+LH_EXPORT_CALLBACK("lr-monitor", "1.0.0",
+    .state_size = sizeof(struct lr_monitor),
+    LH_HPARAMS(hparams),
+    .setup = setup,
+    .on_train_batch_start = on_train_batch_start,
+    .on_train_epoch_start = on_train_epoch_start);

@@ -35,7 +35,7 @@ static const lh_hparam_spec hparams[] = {
     LH_HPARAM_FLAG("save_on_exception", 0, "also save when the run fails"),
     LH_HPARAM_INT("every_n_train_steps", -1, -1, 1e15, "optimizer steps between; -1: not so"),
     LH_HPARAM_INT("every_n_epochs", -1, -1, 1e15, "epochs between; -1: 1 if nothing else is set"),
-    LH_HPARAM_REAL("train_time_interval", -1, -1, 1e15, "seconds between; -1: not so"),
+    LH_HPARAM_REAL("train_time_interval", NAN, 0, 0, "seconds between; nothing: not so"),
     LH_HPARAM_TEXT("save_on_train_epoch_end", "",
                    "true: after the training epoch, false: after "
                    "validation; nothing: as validation runs"),
@@ -55,7 +55,7 @@ struct checkpoints {
     int32_t mode, save_last, on_train_epoch_end; /* the last: -1: not said */
     int32_t is_verbose, is_versioned, weights_only;
     int64_t top_k, every_steps, every_epochs; /* 0: not so */
-    double interval;                          /* seconds; negative: not so */
+    double interval;                          /* seconds; NaN: not so */
     char dirpath[PATH_MAX];
 
     struct kept kept;                                /* the files that count for top_k */
@@ -74,11 +74,13 @@ static lh_status read_triggers(lh_ctx *c, struct checkpoints *m) {
     int64_t epochs = lh_hparam_int(c, "every_n_epochs");
 
     m->interval = lh_hparam(c, "train_time_interval");
-    if (steps < 0 && epochs < 0 && m->interval < 0)
+    if (m->interval < 0)
+        return lh_fail(c, LH_EINVAL, "train_time_interval is %g: give 0 or more", m->interval);
+    if (steps < 0 && epochs < 0 && isnan(m->interval))
         epochs = 1;
     m->every_steps = steps > 0 ? steps : 0;
     m->every_epochs = epochs > 0 ? epochs : 0;
-    if ((m->every_steps > 0) + (m->every_epochs > 0) + (m->interval >= 0) > 1)
+    if ((m->every_steps > 0) + (m->every_epochs > 0) + !isnan(m->interval) > 1)
         return lh_fail(c, LH_EINVAL,
                        "give only one of every_n_train_steps, every_n_epochs and "
                        "train_time_interval; a second callback can have another");
@@ -255,7 +257,8 @@ static lh_status discard(lh_ctx *c, struct checkpoints *m, const char *path,
 
 /* Without a metric: the most recent one, or all. */
 static lh_status save_recent(lh_ctx *c, struct checkpoints *m) {
-    const char *previous = m->best, *path = new_path(c, m, m->filename, previous);
+    const char *previous = m->top_k == 1 ? m->best : "";
+    const char *path = new_path(c, m, m->filename, previous);
 
     if (!path || kept_add(c, &m->kept, path, NAN) != LH_OK)
         return lh_status_of(c);
@@ -263,7 +266,7 @@ static lh_status save_recent(lh_ctx *c, struct checkpoints *m) {
     if (save(c, m, path) != LH_OK)
         return lh_status_of(c);
     c->host->set_best(c, path, NAN);
-    return m->top_k == 1 ? discard(c, m, previous, path) : LH_OK;
+    return discard(c, m, previous, path);
 }
 
 /* Takes in a checkpoint of that score, in place of the worst if there are enough. */
@@ -313,19 +316,16 @@ static int monitored(lh_ctx *c, const struct checkpoints *m, double *value) {
 
 /* That the metric is missing is an error once a validation could have logged it. */
 static lh_status is_missing(lh_ctx *c, struct checkpoints *m) {
-    char names[400] = "";
-    size_t used = 0;
-    const char *name;
+    char names[400];
 
-    for (int32_t i = 0; (name = c->host->metric_name(c, i)) && used < sizeof names; i++)
-        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", name);
+    metric_names(c, names, sizeof names);
     if (m->has_validated)
         return lh_fail(c, LH_ENOTFOUND,
                        "monitor is \"%s\", but no such metric was logged; there are: %s",
-                       m->monitor, *names ? names : "none");
+                       m->monitor, names);
     if (!m->has_warned)
         lh_print(c, LH_WARNING, "no metric \"%s\" yet, so nothing is saved; there are: %s",
-                 m->monitor, *names ? names : "none");
+                 m->monitor, names);
     m->has_warned = 1;
     return LH_OK;
 }
@@ -409,7 +409,7 @@ static lh_status on_train_start(lh_ctx *c, void *self) {
 static int is_due(lh_ctx *c, struct checkpoints *m) {
     if (m->every_steps > 0)
         return lh_global_step(c) % m->every_steps == 0;
-    if (m->interval < 0 || now() - m->last_time < m->interval)
+    if (isnan(m->interval) || now() - m->last_time < m->interval)
         return 0;
     m->last_time = now();
     return 1;
@@ -421,7 +421,7 @@ static lh_status on_train_batch_end(lh_ctx *c, void *self, const lh_outputs *out
     struct checkpoints *m = self;
     double value;
 
-    if ((m->every_steps == 0 && m->interval < 0) || !may_save(c, m) || !is_due(c, m))
+    if ((m->every_steps == 0 && isnan(m->interval)) || !may_save(c, m) || !is_due(c, m))
         return LH_OK;
     if (m->monitor && will_validate(c) &&
         (!monitored(c, m, &value) || (lh_int(c, LH_LAST_BATCH) && !at_train_epoch_end(c, m)))) {
@@ -541,8 +541,8 @@ static lh_status load_state_dict(lh_ctx *c, void *self) {
         load_text(c, "last_model_path", &m->last);
         if (load_files(c, m) != LH_OK)
             return lh_status_of(c);
-    } else {
-        lh_print(c, option_text(c, "dirpath") ? LH_WARNING : LH_DEBUG,
+    } else if (option_text(c, "dirpath") && lh_int(c, LH_STAGE) == LH_FIT) {
+        lh_print(c, LH_WARNING,
                  "checkpoints were in %s and are in %s now: of the earlier ones only the best is "
                  "remembered",
                  dirpath, m->dirpath);
@@ -552,11 +552,18 @@ static lh_status load_state_dict(lh_ctx *c, void *self) {
     return LH_OK;
 }
 
-LH_EXPORT_CALLBACK(
-    "model-checkpoint", "1.0.0", .state_size = sizeof(struct checkpoints), LH_HPARAMS(hparams),
+/* clang-format off */
+LH_EXPORT_CALLBACK("model-checkpoint", "1.0.0",
+    .state_size = sizeof(struct checkpoints),
+    LH_HPARAMS(hparams),
     .order = LH_ORDER_CHECKPOINT,
     .state_key = "monitor,mode,every_n_train_steps,every_n_epochs,train_time_interval",
-    .setup = setup, .on_train_start = on_train_start, .on_train_batch_end = on_train_batch_end,
-    .on_train_epoch_end = on_train_epoch_end, .on_validation_end = on_validation_end,
-    .on_train_end = on_train_end, .on_exception = on_exception, .state_dict = state_dict,
+    .setup = setup,
+    .on_train_start = on_train_start,
+    .on_train_batch_end = on_train_batch_end,
+    .on_train_epoch_end = on_train_epoch_end,
+    .on_validation_end = on_validation_end,
+    .on_train_end = on_train_end,
+    .on_exception = on_exception,
+    .state_dict = state_dict,
     .load_state_dict = load_state_dict);

@@ -28,20 +28,6 @@ static inline int option_flag(lh_ctx *c, const char *name, int open) {
     return *text == 't';
 }
 
-/* The number, or `open` when it is left open. */
-static inline double option_real(lh_ctx *c, const char *name, double open) {
-    const char *text = lh_hparam_text(c, name);
-    char *end;
-    double value;
-
-    if (is_null(text))
-        return open;
-    value = strtod(text, &end);
-    if (*end || isnan(value))
-        lh_fail(c, LH_EINVAL, "%s is \"%s\": give a number or nothing", name, text);
-    return value;
-}
-
 /* LH_MODE_MIN or LH_MODE_MAX, of hyper-parameter "mode". */
 static inline int option_mode(lh_ctx *c) {
     const char *text = lh_hparam_text(c, "mode");
@@ -59,6 +45,17 @@ static inline int is_better(int mode, double a, double b) {
 /* What everything is better than. */
 static inline double worst_score(int mode) {
     return mode == LH_MODE_MAX ? -INFINITY : INFINITY;
+}
+
+/* The names of all metrics, for messages about one that is missing. */
+static inline const char *metric_names(lh_ctx *c, char *out, size_t size) {
+    size_t used = 0;
+    const char *name;
+
+    snprintf(out, size, "none");
+    for (int32_t i = 0; (name = c->host->metric_name(c, i)) && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", name);
+    return out;
 }
 
 #endif

@@ -11,12 +11,12 @@
 
 static const lh_hparam_spec hparams[] = {
     LH_HPARAM_TEXT("duration", "", "DD:HH:MM:SS of training"),
-    LH_HPARAM_REAL("seconds", -1, -1, 1e15, "the same in seconds; -1: see duration"),
+    LH_HPARAM_REAL("seconds", NAN, 0, 0, "the same in seconds"),
     LH_HPARAM_TEXT("interval", "step", "step or epoch: when to look at the clock"),
 };
 
 struct timer {
-    double limit;         /* seconds; negative: none */
+    double limit;         /* seconds; NaN: none */
     double start, offset; /* of this run; of those before it. start 0: not begun */
     int32_t per_epoch;
 };
@@ -30,11 +30,11 @@ static double now(void) {
 
 /* Seconds of "DD:HH:MM:SS"; negative if it is not of that form. */
 static double parse_duration(const char *text) {
-    int days, hours, minutes, seconds, n = 0;
+    int days, hours, minutes, seconds;
+    const char *rest = strchr(text, ':');
 
-    if (text[strspn(text, "0123456789:")] ||
-        sscanf(text, "%9d:%2d:%2d:%2d%n", &days, &hours, &minutes, &seconds, &n) != 4 || text[n] ||
-        n < 10)
+    if (!rest || strlen(rest) != 9 || text[strspn(text, "0123456789:")] ||
+        sscanf(text, "%9d:%2d:%2d:%2d", &days, &hours, &minutes, &seconds) != 4)
         return -1;
     return 86400.0 * days + 3600 * hours + 60 * minutes + seconds;
 }
@@ -49,7 +49,9 @@ static lh_status setup(lh_ctx *c, void *self, int32_t stage) {
     m->per_epoch = strcmp(interval, "epoch") == 0;
     if (!m->per_epoch && strcmp(interval, "step") != 0)
         return lh_fail(c, LH_EINVAL, "interval is \"%s\": give step or epoch", interval);
-    if (is_given && m->limit >= 0)
+    if (m->limit < 0)
+        return lh_fail(c, LH_EINVAL, "seconds is %g: give 0 or more", m->limit);
+    if (is_given && !isnan(m->limit))
         return lh_fail(c, LH_EINVAL, "duration and seconds are both given: leave one out");
     if (is_given) {
         m->limit = parse_duration(duration);
@@ -70,7 +72,7 @@ static lh_status check(lh_ctx *c, const struct timer *m) {
     double time = elapsed(m);
     char reason[96];
 
-    if (m->limit < 0 || time < m->limit || lh_int(c, LH_SHOULD_STOP))
+    if (isnan(m->limit) || time < m->limit || lh_int(c, LH_SHOULD_STOP))
         return LH_OK;
     snprintf(reason, sizeof reason, "the time is up: %.1f of %.1f seconds", time, m->limit);
     return lh_stop(c, reason);
@@ -116,8 +118,15 @@ static lh_status load_state_dict(lh_ctx *c, void *self) {
     return LH_OK;
 }
 
-LH_EXPORT_CALLBACK("timer", "1.0.0", .state_size = sizeof(struct timer), LH_HPARAMS(hparams),
-                   .setup = setup, .on_fit_start = on_fit_start, .on_train_start = on_train_start,
-                   .on_train_batch_end = on_train_batch_end,
-                   .on_train_epoch_end = on_train_epoch_end, .on_train_end = on_train_end,
-                   .state_dict = state_dict, .load_state_dict = load_state_dict);
+/* clang-format off */
+LH_EXPORT_CALLBACK("timer", "1.0.0",
+    .state_size = sizeof(struct timer),
+    LH_HPARAMS(hparams),
+    .setup = setup,
+    .on_fit_start = on_fit_start,
+    .on_train_start = on_train_start,
+    .on_train_batch_end = on_train_batch_end,
+    .on_train_epoch_end = on_train_epoch_end,
+    .on_train_end = on_train_end,
+    .state_dict = state_dict,
+    .load_state_dict = load_state_dict);

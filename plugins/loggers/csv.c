@@ -311,6 +311,12 @@ static lh_status finalize(lh_ctx *c, void *self, int32_t outcome) {
     return status;
 }
 
-LH_EXPORT_LOGGER("csv", "1.0.0", .state_size = sizeof(struct csv), LH_HPARAMS(hparams),
-                 .setup = setup, .log_metrics = log_metrics, .log_hyperparams = log_hyperparams,
-                 .save = save, .finalize = finalize);
+/* clang-format off */
+LH_EXPORT_LOGGER("csv", "1.0.0",
+    .state_size = sizeof(struct csv),
+    LH_HPARAMS(hparams),
+    .setup = setup,
+    .log_metrics = log_metrics,
+    .log_hyperparams = log_hyperparams,
+    .save = save,
+    .finalize = finalize);

@@ -64,7 +64,8 @@ static pid_t spawn(const char *format, va_list args) {
     pid_t pid;
 
     cr_assert_lt(vsnprintf(text, sizeof text, format, args), (int)sizeof text);
-    for (char *w = strtok_r(text, " ", &rest); w && n < MAX_WORDS - 1; w = strtok_r(NULL, " ", &rest))
+    for (char *w = strtok_r(text, " ", &rest); w && n < MAX_WORDS - 1;
+         w = strtok_r(NULL, " ", &rest))
         words[n++] = w;
     fill_environment(env);
     posix_spawn_file_actions_init(&files);

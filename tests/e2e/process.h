@@ -36,11 +36,10 @@ char *read_text(const char *path, size_t *size);
 void write_bytes(const char *path, const void *data, size_t size);
 
 /* Runs, and checks the exit code and that each of the words, separated by '|', was said. */
-#define expect(code, words, ...) \
-    check_end(__FILE__, __LINE__, run(__VA_ARGS__), (code), (words))
+#define expect(code, words, ...) check_end(__FILE__, __LINE__, run(__VA_ARGS__), (code), (words))
 void check_end(const char *file, int line, int ended, int expected, const char *words);
 
-/* A count that the environment may set, for slower builds: LHOST_TEST_KILLS ... */
+/* A count that the environment may set, for slower builds: LHOST_TEST_KILLS, LHOST_TEST_BATCHES */
 int count_of(const char *variable, int otherwise);
 
 #endif

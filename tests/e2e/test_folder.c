@@ -88,7 +88,8 @@ Test(folder, plugins_that_ran_are_kept) {
     size_t i;
 
     json_array_foreach(plugins, i, one) {
-        const char *name = text_in(one, "name"), *path = file_like(VERSION_0 "/plugins", name, ".so");
+        const char *name = text_in(one, "name"),
+                   *path = file_like(VERSION_0 "/plugins", name, ".so");
         lh__error e = {0};
         lh__plugin *p;
 
@@ -107,17 +108,18 @@ Test(folder, plugins_that_ran_are_kept) {
 Test(folder, configuration_repeats_the_run) {
     char which[128];
 
-    cr_assert_eq(run("run --config " VERSION_0 "/config.yaml --default_root_dir b"), 0, "%s", said());
+    cr_assert_eq(run("run --config " VERSION_0 "/config.yaml --default_root_dir b"), 0, "%s",
+                 said());
     expect_same_tensors(final_checkpoint("a"), final_checkpoint("b"));
-    cr_assert_eq(run("run --config " VERSION_0
-                     "/config.yaml --default_root_dir c --seed_everything 8"),
-                 0);
+    cr_assert_eq(
+        run("run --config " VERSION_0 "/config.yaml --default_root_dir c --seed_everything 8"), 0);
     cr_assert(tensors_differ(final_checkpoint("a"), final_checkpoint("c"), which, sizeof which));
 }
 
-/* The copies that ran do, too. */
+/* So does the copy of the model that ran. Another model gets its own hyper-parameters. */
 Test(folder, kept_plugin_repeats_the_run) {
-    cr_assert_eq(run("run --config " VERSION_0 "/config.yaml --default_root_dir b --model %s",
+    cr_assert_eq(run("run --config " VERSION_0 "/config.yaml --default_root_dir b --model %s "
+                     "--model.hidden 12",
                      file_like(VERSION_0 "/plugins", "steady", ".so")),
                  0, "%s", said());
     expect_same_tensors(final_checkpoint("a"), final_checkpoint("b"));

@@ -7,8 +7,9 @@
 TestSuite(program, .init = enter_folder, .fini = leave_folder, .timeout = 30);
 
 Test(program, works_from_any_folder) {
-    static const char *const words[] = {"version", "version --json", "help", "help run",
-                                        "inspect p/steady.so", "inspect --json p/steady.so"};
+    static const char *const words[] = {
+        "version",  "version --json",      "help",
+        "help run", "inspect p/steady.so", "inspect --json p/steady.so"};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         cr_assert_eq(run("%s", words[i]), 0, "%s: %s", words[i], said());

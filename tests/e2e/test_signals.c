@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SLOW                                                                                       \
+#define SLOW                                                                                      \
     "run --model p/steady.so --enable_progress_bar false --max_epochs 100 --log_every_n_steps 1 " \
     "--model.pause_us 5000"
 

@@ -1,4 +1,5 @@
-/* breaks.c - a callback that misbehaves in one hook: --callback breaks.so:in=on_fit_start,how=crash.
+/* breaks.c - a callback that misbehaves in one hook: --callback
+ * breaks.so:in=on_fit_start,how=crash.
  */
 #include <lhost/lhost.h>
 
@@ -20,7 +21,8 @@ __attribute__((no_sanitize("undefined", "address")))
 #else
 __attribute__((no_sanitize("undefined"), no_sanitize_address))
 #endif
-static void crash(void) {
+static void
+crash(void) {
     *nowhere = 1;
 }
 

@@ -39,6 +39,5 @@ static lh_status train_dataloader(lh_ctx *c, void *self) {
 }
 
 LH_EXPORT_MODULE("labelled", "1.0.0", .state_size = sizeof(struct labelled), .setup = setup,
-                 .configure_model = configure_model,
-                 .configure_optimizers = configure_optimizers,
+                 .configure_model = configure_model, .configure_optimizers = configure_optimizers,
                  .train_dataloader = train_dataloader, .training_step = training_step);

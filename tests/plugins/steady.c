@@ -34,18 +34,18 @@ static float noise(uint64_t key) {
 static lh_status point(void *user, int64_t index, void *const *fields) {
     float *x = fields[0], *y = fields[1];
 
-    *y = 0;
-    for (int i = 0; i < INPUTS; i++) {
+    for (int i = 0; i < INPUTS; i++)
         x[i] = noise((uint64_t)index * INPUTS + (uint64_t)i);
-        *y += x[i] * x[(i + 1) % INPUTS];
-    }
+    *y = 0;
+    for (int i = 1; i < INPUTS; i++)
+        *y += x[i - 1] * x[i];
     return LH_OK;
 }
 
 static lh_dataset *points(lh_ctx *c, int64_t n) {
-    return lh_dataset_map(c, .length = n, .get_item = point, .n_fields = 2,
-                          .fields = (const lh_field[]){LH_FIELD(LH_F32, 1, INPUTS),
-                                                       LH_FIELD(LH_F32, 1, 1)});
+    return lh_dataset_map(
+        c, .length = n, .get_item = point, .n_fields = 2,
+        .fields = (const lh_field[]){LH_FIELD(LH_F32, 1, INPUTS), LH_FIELD(LH_F32, 1, 1)});
 }
 
 static lh_status configure_model(lh_ctx *c, void *self) {
@@ -110,8 +110,7 @@ static lh_status teardown(lh_ctx *c, void *self, int32_t stage) {
 }
 
 LH_EXPORT_MODULE("steady", "1.0.0", LH_HPARAMS(hparams), .state_size = sizeof(struct steady),
-                 .configure_model = configure_model,
-                 .configure_optimizers = configure_optimizers,
+                 .configure_model = configure_model, .configure_optimizers = configure_optimizers,
                  .train_dataloader = train_dataloader, .val_dataloader = val_dataloader,
                  .test_dataloader = val_dataloader, .predict_dataloader = val_dataloader,
                  .forward = forward, .training_step = training_step,

@@ -2,7 +2,8 @@
  *
  * LHOST_FAULT=CALL:N:WHAT with CALL write, fsync or rename; N the call it happens at, from 1, or 0:
  * every call; WHAT an errno name of the table, SHORT (write half), or KILL (die: in the middle of a
- * write, just before the others). Calls on stdin, stdout and stderr are left alone and not counted.
+ * write, just before the others). Calls on stdin, stdout and stderr, and
+ * on what is no file on a disk, are left alone and not counted.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SHORT = -1, KILL = -2 };
@@ -47,9 +49,15 @@ static int failed(int number) {
     return -1;
 }
 
+static int is_on_disk(int fd) {
+    struct stat about;
+
+    return fd > STDERR_FILENO && fstat(fd, &about) == 0 && S_ISREG(about.st_mode);
+}
+
 ssize_t write(int fd, const void *data, size_t size) {
     ssize_t (*real)(int, const void *, size_t);
-    int fault = fd > STDERR_FILENO ? fault_at("write") : 0;
+    int fault = is_on_disk(fd) ? fault_at("write") : 0;
 
     *(void **)&real = dlsym(RTLD_NEXT, "write");
     if (fault > 0)

@@ -59,12 +59,32 @@ static double draw_element(int32_t dtype) {
     }
 }
 
-static void *storage(int64_t elements, int32_t dtype) {
-    size_t size = (size_t)(elements * lh__dtype_size(dtype)) + GUARD;
-    void *p = aligned_alloc(64, (size + 63) / 64 * 64);
+/* In front of every element buffer, so that all of them stay reachable until the process ends. */
+typedef struct block {
+    _Alignas(64) struct block *previous;
+    struct block *next;
+} block;
 
-    cr_assert_not_null(p);
-    return p;
+static block list = {.previous = &list, .next = &list};
+
+static void *storage(int64_t elements, int32_t dtype) {
+    size_t size = sizeof(block) + (size_t)(elements * lh__dtype_size(dtype)) + GUARD;
+    block *b = aligned_alloc(64, (size + 63) / 64 * 64);
+
+    cr_assert_not_null(b);
+    b->previous = &list;
+    b->next = list.next;
+    list.next->previous = b;
+    list.next = b;
+    return b + 1;
+}
+
+static void release(void *data) {
+    block *b = (block *)data - 1;
+
+    b->previous->next = b->next;
+    b->next->previous = b->previous;
+    free(b);
 }
 
 static void set_strides(lh__view *v) {
@@ -186,7 +206,6 @@ void expect_agreement(trial *t, const char *what) {
     lh__variant variants[3];
     int n;
 
-    lh__device_cpu(); /* confines OpenBLAS to the calling thread */
     n = lh__cpu_variants(variants);
     for (int i = 0; i < n; i++) {
         lh__view first = run_trial(t, variants[i].device, NULL);
@@ -198,9 +217,9 @@ void expect_agreement(trial *t, const char *what) {
             cr_assert(memcmp(first.data, again.data, size) == 0,
                       "%s, operator %u, %s: %d threads change the result", what, t->call.op,
                       variants[i].isa, threads);
-            free(again.data);
+            release(again.data);
         }
-        free(first.data);
+        release(first.data);
     }
-    free(want.data);
+    release(want.data);
 }

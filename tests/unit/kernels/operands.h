@@ -1,7 +1,7 @@
 /* operands.h - random operands of every layout, and the comparison of the cpu device with the
  * oracle: every instruction set of this machine, every number of threads.
  *
- * Storage comes from malloc and ends with the test's process.
+ * Storage lasts until the test's process ends.
  */
 #ifndef LH_TESTS_KERNELS_OPERANDS_H
 #define LH_TESTS_KERNELS_OPERANDS_H

@@ -88,9 +88,9 @@ Test(elementwise, agrees_on_every_layout_and_dtype) {
 }
 
 Test(elementwise, agrees_on_integers) {
-    static const uint32_t ops[] = {LH_OP_ADD, LH_OP_SUB,   LH_OP_MUL, LH_OP_MAXIMUM, LH_OP_MINIMUM,
-                                   LH_OP_EQ,  LH_OP_LT,    LH_OP_GE,  LH_OP_WHERE,   LH_OP_NEG,
-                                   LH_OP_ABS, LH_OP_SQUARE};
+    static const uint32_t ops[] = {LH_OP_ADD,     LH_OP_SUB, LH_OP_MUL, LH_OP_MAXIMUM,
+                                   LH_OP_MINIMUM, LH_OP_EQ,  LH_OP_LT,  LH_OP_GE,
+                                   LH_OP_WHERE,   LH_OP_NEG, LH_OP_ABS, LH_OP_SQUARE};
     static const int32_t dtypes[] = {LH_I64, LH_U8};
     int64_t shape[] = {7, 17};
 

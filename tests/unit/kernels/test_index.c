@@ -49,10 +49,10 @@ Test(index, reshape_keeps_the_order) {
 
 /* Storage dtypes round to nearest even; every half survives the way through a double. */
 Test(index, casts_half_precision) {
-    static const double values[] = {1.0, 1 + 0x1p-11, 1 + 3 * 0x1p-11, 65504, 65519.9, 65520,
-                                    0x1p-24, 0x1p-25, 0x1.8p-24, -2.5};
-    static const double halves[] = {1.0, 1.0, 1 + 0x1p-9, 65504, 65504, INFINITY,
-                                    0x1p-24, 0, 0x1p-23, -2.5};
+    static const double values[] = {1.0,   1 + 0x1p-11, 1 + 3 * 0x1p-11, 65504,     65519.9,
+                                    65520, 0x1p-24,     0x1p-25,         0x1.8p-24, -2.5};
+    static const double halves[] = {1.0,      1.0,     1 + 0x1p-9, 65504,   65504,
+                                    INFINITY, 0x1p-24, 0,          0x1p-23, -2.5};
     int64_t shape[] = {10}, all[] = {65536};
     lh__view x = operand(LH_F64, 1, shape, CONTIGUOUS), y, h, back;
     trial t = trial_of(LH_OP_CAST, 1, LH_F16, 1, shape);

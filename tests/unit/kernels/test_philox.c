@@ -29,7 +29,8 @@ Test(philox, known_answers) {
     }
 }
 
-/* The wrapper: element in the low, step in the high half of the counter, stream folded into seed. */
+/* The wrapper: element in the low, step in the high half of the counter, stream folded into seed.
+ */
 Test(philox, key_fills_counter_and_key) {
     lh__philox_key key = {.seed = 0x123456789abcdef0u, .stream = 5, .step = 0x1122334455667788u};
     uint64_t fold = key.seed ^ 6 * 0x9e3779b97f4a7c15u;

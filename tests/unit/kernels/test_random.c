@@ -8,8 +8,8 @@
 static const int64_t lengths[] = {0, 1, 3, 7, 17, 63, 64, 65, 1000, 40001};
 
 Test(random, same_bits_as_the_oracle) {
-    static const uint32_t ops[] = {LH_OP_FULL, LH_OP_UNIFORM, LH_OP_NORMAL, LH_OP_BERNOULLI,
-                                   LH_OP_DROPOUT, LH__OP_DROPOUT_MASK};
+    static const uint32_t ops[] = {LH_OP_FULL,      LH_OP_UNIFORM, LH_OP_NORMAL,
+                                   LH_OP_BERNOULLI, LH_OP_DROPOUT, LH__OP_DROPOUT_MASK};
     static const int32_t dtypes[] = {LH_F32, LH_F64};
 
     for (int i = 0; i < 6; i++)

@@ -74,13 +74,27 @@ static const lh_optimizer_options settings[] = {
     {.kind = LH_ADAM, .lr = 0.01, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-3, .weight_decay = 0.1},
     {.kind = LH_ADAM, .lr = 0.01, .beta1 = 0.8, .beta2 = 0.5, .eps = 1e-8, .amsgrad = 1},
     {.kind = LH_ADAMW, .lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1},
-    {.kind = LH_ADAMW, .lr = 0.01, .beta1 = 0.9, .beta2 = 0.5, .eps = 1e-8, .amsgrad = 1,
+    {.kind = LH_ADAMW,
+     .lr = 0.01,
+     .beta1 = 0.9,
+     .beta2 = 0.5,
+     .eps = 1e-8,
+     .amsgrad = 1,
      .maximize = 1},
     {.kind = LH_RMSPROP, .lr = 0.01, .alpha = 0.99, .eps = 1e-8},
-    {.kind = LH_RMSPROP, .lr = 0.01, .alpha = 0.9, .eps = 1e-3, .momentum = 0.9,
+    {.kind = LH_RMSPROP,
+     .lr = 0.01,
+     .alpha = 0.9,
+     .eps = 1e-3,
+     .momentum = 0.9,
      .weight_decay = 0.1},
     {.kind = LH_RMSPROP, .lr = 0.01, .alpha = 0.9, .eps = 1e-3, .centered = 1},
-    {.kind = LH_RMSPROP, .lr = 0.01, .alpha = 0.9, .eps = 1e-3, .centered = 1, .momentum = 0.5,
+    {.kind = LH_RMSPROP,
+     .lr = 0.01,
+     .alpha = 0.9,
+     .eps = 1e-3,
+     .centered = 1,
+     .momentum = 0.5,
      .maximize = 1},
     {.kind = LH_ADAGRAD, .lr = 0.1, .eps = 1e-10},
     {.kind = LH_ADAGRAD, .lr = 0.1, .eps = 1e-10, .lr_decay = 0.1, .weight_decay = 0.1},
@@ -175,7 +189,8 @@ Test(update, threads_change_no_bit) {
     lh__pool *pool = lh__pool_new(3);
 
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        run first = start(LH_F32, N), a = copy_of(&first, LH_F32, N), b = copy_of(&first, LH_F32, N);
+        run first = start(LH_F32, N), a = copy_of(&first, LH_F32, N),
+            b = copy_of(&first, LH_F32, N);
 
         train(&a, lh__device_cpu(), &settings[i], NULL);
         train(&b, lh__device_cpu(), &settings[i], pool);
