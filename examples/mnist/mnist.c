@@ -22,21 +22,27 @@ static lh_status prepare_data(lh_ctx *c, void *self) {
     return digits_prepare(c);
 }
 
+/* Bytes to numbers of mean 0 and standard deviation 1 over MNIST. */
+static lh_dataset *normalized(lh_ctx *c, const char *images, const char *labels) {
+    return lh_normalize(c, lh_dataset_idx(c, images, labels), 0, 1 / 255.0, 0.1307, 0.3081);
+}
+
 static lh_status setup(lh_ctx *c, void *self, int32_t stage) {
     struct mnist *m = self;
     const struct digits *files = digits_files(c);
-    lh_dataset *train = lh_dataset_idx(c, files->train_images, files->train_labels);
-    lh_dataset *test = lh_dataset_idx(c, files->test_images, files->test_labels);
-    int64_t val_size = lh_dataset_length(c, train) / 12;
-    int64_t sizes[2] = {lh_dataset_length(c, train) - val_size, val_size};
-    lh_dataset *parts[2];
 
-    if (lh_random_split(c, lh_normalize(c, train, 0, 1 / 255.0, 0.1307, 0.3081), sizes, 2, 42,
-                        parts) != LH_OK)
-        return lh_status_of(c);
-    m->train = parts[0];
-    m->val = parts[1];
-    m->test = lh_normalize(c, test, 0, 1 / 255.0, 0.1307, 0.3081);
+    if (stage == LH_FIT || stage == LH_VALIDATE) {
+        lh_dataset *all = normalized(c, files->train_images, files->train_labels), *parts[2];
+        int64_t val = lh_dataset_length(c, all) / 12; /* 5,000 of 60,000 */
+        int64_t sizes[2] = {lh_dataset_length(c, all) - val, val};
+
+        if (lh_random_split(c, all, sizes, 2, 42, parts) != LH_OK)
+            return lh_status_of(c);
+        m->train = parts[0];
+        m->val = parts[1];
+    } else {
+        m->test = normalized(c, files->test_images, files->test_labels);
+    }
     return LH_OK;
 }
 
