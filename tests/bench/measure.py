@@ -19,6 +19,10 @@ HERE = Path(__file__).resolve().parent
 PEERS = Path(os.environ.get("LHOST_PEERS") or Path.home() / ".cache/lhost/peers")
 PYTHON = PEERS / "bin/python"
 
+# A BLAS that the environment ties to another machine's kernels measures that machine: every contender
+# chooses for this one.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("OPENBLAS_", "MKL_"))}
+
 
 @dataclass
 class Contender:
@@ -55,7 +59,8 @@ def spawn(contender):
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
-        child = subprocess.Popen([str(part) for part in contender.command], stdout=out, stderr=err)
+        child = subprocess.Popen([str(part) for part in contender.command], stdout=out, stderr=err,
+                                 env=ENVIRONMENT)
         _, status, usage = os.wait4(child.pid, 0)
         elapsed = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
