@@ -1,8 +1,8 @@
 /* cast.c - who takes part in a run, and in which order they are called.
  *
  * Order of a hook: callbacks as given, the module, callbacks that checkpoint; callbacks that watch
- * metrics count among the first, but come after the module in on_train_epoch_end. So a checkpoint is
- * taken when everybody else is done with the hook, and a resumed run misses nobody's part of it.
+ * metrics count among the first, but come after the module in on_train_epoch_end. So a checkpoint
+ * is taken when everybody else is done with the hook, and a resumed run misses nobody's part of it.
  */
 #include "trainer/run.h"
 
@@ -86,8 +86,7 @@ static lh_status add_defaults(lh__trainer *t) {
                                 "enable_checkpointing is false, but a checkpoint callback is "
                                 "given: leave one of them out");
     } else if (o->enable_checkpointing && t->stage == LH_FIT && !o->fast_dev_run) {
-        return add_named(t, "model-checkpoint", LH__TABLE_CALLBACK, &c->callbacks,
-                         &c->n_callbacks);
+        return add_named(t, "model-checkpoint", LH__TABLE_CALLBACK, &c->callbacks, &c->n_callbacks);
     }
     return LH_OK;
 }
@@ -107,8 +106,7 @@ lh_status lh__cast_make(lh__trainer *t, const lh__cast *cast) {
             return t->failure.code;
     }
     for (int32_t k = 0; k < config->n_callbacks && status == LH_OK; k++)
-        status = add(t, &config->callbacks[k], LH__TABLE_CALLBACK, &c->callbacks,
-                     &c->n_callbacks);
+        status = add(t, &config->callbacks[k], LH__TABLE_CALLBACK, &c->callbacks, &c->n_callbacks);
     for (int32_t k = 0; t->log_dir && k < config->n_loggers && status == LH_OK; k++)
         status = add(t, &config->loggers[k], LH__TABLE_LOGGER, &c->loggers, &c->n_loggers);
     return status == LH_OK ? add_defaults(t) : status;
@@ -188,10 +186,10 @@ lh_status lh__cast_seal(lh__trainer *t) {
             append(c, (lh__hook)h, rank, &next);
     }
     for (int32_t k = 0; k < others; k++) {
-        lh__instance *i = k == 0                      ? c->module
-                          : k == 1                    ? c->datamodule
-                          : k < 2 + c->n_callbacks    ? c->callbacks[k - 2]
-                                                      : c->loggers[k - 2 - c->n_callbacks];
+        lh__instance *i = k == 0                   ? c->module
+                          : k == 1                 ? c->datamodule
+                          : k < 2 + c->n_callbacks ? c->callbacks[k - 2]
+                                                   : c->loggers[k - 2 - c->n_callbacks];
 
         if (!i)
             continue;

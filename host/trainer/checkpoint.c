@@ -84,9 +84,8 @@ static lh_status put_optimizers(lh__trainer *t, lh__state *s) {
                 lh__json_put_real(group, *key, lh__group_get(opt, g, *key));
             json_array_append_new(groups, group);
         }
-        json_array_append_new(list,
-                              json_pack("{s:s, s:o}", "name", lh__optimizer_name(opt), "groups",
-                                        groups));
+        json_array_append_new(
+            list, json_pack("{s:s, s:o}", "name", lh__optimizer_name(opt), "groups", groups));
         if (lh__optimizer_visit(opt, 0, put_state, &visit) != LH_OK) {
             json_decref(list);
             return lh__failed(t);
@@ -153,9 +152,8 @@ static lh_status put_plugins(lh__trainer *t, lh__state *s, int32_t weights_only)
 }
 
 static json_t *plugin_json(const lh__instance *i) {
-    return json_pack("{s:s, s:s, s:s, s:O}", "name", i->plugin->name, "version",
-                     i->plugin->version, "sha256", i->plugin->sha256, "hyper_parameters",
-                     i->hparams);
+    return json_pack("{s:s, s:s, s:s, s:O}", "name", i->plugin->name, "version", i->plugin->version,
+                     "sha256", i->plugin->sha256, "hyper_parameters", i->hparams);
 }
 
 static lh_status put_meta(lh__trainer *t, lh__state *s, int32_t weights_only) {

@@ -14,19 +14,14 @@ typedef struct kind {
     lh__hook batch_start, batch_end, step, step_end;
 } kind;
 
-#define KIND(which, name)                                                                          \
-    {which,                                                                                        \
-     LH__HOOK_on_##name##_model_eval,                                                              \
-     LH__HOOK_on_##name##_model_train,                                                             \
-     LH__HOOK_on_##name##_start,                                                                   \
-     LH__HOOK_on_##name##_end,                                                                     \
-     LH__HOOK_on_##name##_epoch_start,                                                             \
-     LH__HOOK_on_##name##_epoch_end,                                                               \
-     LH__HOOK_##name##_epoch_end,                                                                  \
-     LH__HOOK_on_##name##_batch_start,                                                             \
-     LH__HOOK_on_##name##_batch_end,                                                               \
-     LH__HOOK_##name##_step,                                                                       \
-     LH__HOOK_##name##_step_end}
+#define KIND(which, name)                                                                      \
+    {                                                                                          \
+        which, LH__HOOK_on_##name##_model_eval, LH__HOOK_on_##name##_model_train,              \
+            LH__HOOK_on_##name##_start, LH__HOOK_on_##name##_end,                              \
+            LH__HOOK_on_##name##_epoch_start, LH__HOOK_on_##name##_epoch_end,                  \
+            LH__HOOK_##name##_epoch_end, LH__HOOK_on_##name##_batch_start,                     \
+            LH__HOOK_on_##name##_batch_end, LH__HOOK_##name##_step, LH__HOOK_##name##_step_end \
+    }
 
 /* Predict has neither a train-mode hook nor hooks over outputs: N_HOOKS stands for none. */
 #define LH__HOOK_on_predict_model_train LH__N_HOOKS
@@ -45,9 +40,8 @@ static lh_status predict(lh__trainer *t, lh_batch *batch, int64_t idx) {
     const lh_module *hooks = m->hooks;
     lh__hook hook = hooks->predict_step ? LH__HOOK_predict_step : LH__HOOK_forward;
     lh__frame frame = lh__call_begin(t, m, hook);
-    lh_tensor *y = hooks->predict_step
-                       ? hooks->predict_step(&m->ctx, m->self, batch, idx)
-                       : hooks->forward(&m->ctx, m->self, batch->fields[0]);
+    lh_tensor *y = hooks->predict_step ? hooks->predict_step(&m->ctx, m->self, batch, idx)
+                                       : hooks->forward(&m->ctx, m->self, batch->fields[0]);
 
     if (lh__call_end(t, frame, LH_OK) != LH_OK)
         return lh__failed(t);
@@ -69,7 +63,8 @@ static lh_status step(lh__trainer *t, const kind *k, lh_batch *batch, int64_t id
     return lh__call_one_outputs(t, m, k->step_end, t->outputs);
 }
 
-/* The x value of a loader's step metrics: its batches in all validations of the fit, or in this run. */
+/* The x value of a loader's step metrics: its batches in all validations of the fit, or in this
+ * run. */
 static int64_t log_step(const lh__trainer *t, const lh__source *s) {
     return t->batch_idx + (t->stage == LH_FIT ? t->progress.val_runs * s->batches : 0);
 }
@@ -87,7 +82,7 @@ static lh_status run_batch(lh__trainer *t, const kind *k, lh__source *source, lh
         return lh__failed(t);
     counts->current.processed++, counts->total.processed++;
     if ((lh__module_has(t, k->epoch_end_outputs) || t->phase == LH__PREDICTING) &&
-        lh__outputs_keep(t->epoch_outputs, t->engine, t->outputs) != LH_OK)
+        lh__outputs_keep(t->eval_outputs, t->engine, t->outputs) != LH_OK)
         return lh__run_fail(t, LH_ENOMEM, "out of memory keeping the outputs of the epoch");
     if (lh__call_batch_end(t, k->batch_end, t->outputs, batch, t->batch_idx) < 0)
         return lh__failed(t);
@@ -156,8 +151,8 @@ static void show_results(lh__trainer *t) {
         copies[i] = calloc((size_t)n + 1, sizeof(lh_scalar));
         for (int32_t k = 0; copies[i] && k < n; k++)
             copies[i][k] = values[k];
-        results[i] = (lh__result){t->stage == LH_TEST ? "test" : "validate", i,
-                                  copies[i] ? n : 0, copies[i]};
+        results[i] = (lh__result){t->stage == LH_TEST ? "test" : "validate", i, copies[i] ? n : 0,
+                                  copies[i]};
     }
     t->obs->results(t->obs->self, results, s->n);
     for (int32_t i = 0; i < s->n; i++)
@@ -172,7 +167,7 @@ static lh_status end_run(lh__trainer *t, const kind *k) {
     lh__metrics_begin_epoch_values(t->metrics);
     lh__metrics_reduce(t->metrics, 0);
     if (lh__module_has(t, k->epoch_end_outputs) &&
-        lh__call_one_outputs(t, t->cast.module, k->epoch_end_outputs, t->epoch_outputs) < 0)
+        lh__call_one_outputs(t, t->cast.module, k->epoch_end_outputs, t->eval_outputs) < 0)
         return lh__failed(t);
     if (lh__call_plain(t, k->epoch_end) < 0 ||
         (t->phase != LH__PREDICTING && lh__call_plain(t, LH__HOOK_on_epoch_end) < 0))
@@ -207,7 +202,7 @@ static lh_status run(lh__trainer *t, const kind *k) {
     for (int32_t i = 0; i < s->n; i++)
         all += limit_of(t, &s->source[i]);
     forget_unfinished(&t->progress.val_batch);
-    lh__outputs_clear(t->epoch_outputs);
+    lh__outputs_clear(t->eval_outputs);
     lh__metrics_reset(t->metrics, 0);
     if (lh__call_plain(t, k->start) < 0 ||
         (t->phase != LH__PREDICTING && lh__call_plain(t, LH__HOOK_on_epoch_start) < 0) ||

@@ -13,7 +13,6 @@ static lh_status begin_epoch(lh__trainer *t) {
     p->batch.current = (lh__count){0};
     p->is_last_batch = 0;
     lh__outputs_clear(t->epoch_outputs);
-    lh__metrics_reset(t->metrics, 1);
     if (t->options->reload_dataloaders_every_n_epochs > 0 && lh__current_epoch(t) > 0 &&
         lh__current_epoch(t) % t->options->reload_dataloaders_every_n_epochs == 0) {
         lh__sources_free(&t->sources[LH_TRAIN_LOADERS]);
@@ -199,8 +198,8 @@ static lh_status run_epoch(lh__trainer *t) {
     return LH_OK;
 }
 
-/* Forgets the batch or epoch whose start hooks were running when the checkpoint was taken: they will
- * run again. */
+/* Forgets the batch or epoch whose start hooks were running when the checkpoint was taken: they
+ * will run again. */
 static void rewind_counters(lh__trainer *t, int is_under_way) {
     lh__fit_progress *p = &t->progress;
     lh__count *now = &p->batch.current, *all = &p->batch.total;

@@ -110,8 +110,7 @@ static lh_tensor *grad(lh_ctx *c, lh_tensor *t) {
 
     if (!p || p->is_buffer || !p->has_grad)
         return NULL;
-    return lh__tensor_wrap(LH__ENGINE(c), p->grad.dtype, p->grad.ndim, p->grad.shape,
-                           p->grad.data);
+    return lh__tensor_wrap(LH__ENGINE(c), p->grad.dtype, p->grad.ndim, p->grad.shape, p->grad.data);
 }
 
 static lh_optimizer *optimizer(lh_ctx *c, const lh_optimizer_options *o) {

@@ -289,6 +289,8 @@ static int64_t get_int(lh_ctx *c, int32_t what) {
                o->check_val_every_n_epoch == 1;
     case LH_NUM_OPTIMIZERS:
         return lh__optimizer_count(t->engine);
+    case LH_OPTIMIZER_IDX:
+        return t->optimizer_idx;
     case LH_NUM_SCHEDULERS:
         return lh__scheduler_count(t->engine);
     case LH_ENABLE_VALIDATION:

@@ -18,8 +18,9 @@ static lh_status check_moment(lh__instance *i) {
         return lh__fail(&i->error, LH_ESTATE,
                         "no checkpoint is saved in the middle of a step: do so in "
                         "on_train_batch_start or on_train_batch_end");
-    lh__say(t, LH_WARNING, "the checkpoint is of the middle of a step: resumed from it, training is "
-                           "not bit-identical");
+    lh__say(t, LH_WARNING,
+            "the checkpoint is of the middle of a step: resumed from it, training is "
+            "not bit-identical");
     return LH_OK;
 }
 
@@ -158,9 +159,9 @@ static lh_tensor *state_get_tensor(lh_ctx *c, const char *key) {
         return NULL;
     tensor_key(c, key, name, sizeof name);
     saved = lh__state_find(lh__of(c)->tensors, name);
-    return saved ? lh__tensor_new(LH__ENGINE(c), saved->dtype, saved->ndim, saved->shape,
-                                  saved->data)
-                 : NULL;
+    return saved
+               ? lh__tensor_new(LH__ENGINE(c), saved->dtype, saved->ndim, saved->shape, saved->data)
+               : NULL;
 }
 
 void lh__host_state(lh_host *h) {

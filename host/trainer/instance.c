@@ -95,8 +95,7 @@ lh__instance *lh__instance_new(lh__trainer *t, const lh__plugin *p, lh__table ta
     i->order = table == LH__TABLE_CALLBACK ? p->callback.order : 0;
     i->hparams = lh__hparams_resolve(specs, n, choice, p->name, t->config, &t->failure);
     i->self = aligned_alloc(64, (state_size + 127u) / 64 * 64);
-    if (!i->hparams || !i->self || read_hparams(i, specs, n) != LH_OK ||
-        !(i->key = state_key(i))) {
+    if (!i->hparams || !i->self || read_hparams(i, specs, n) != LH_OK || !(i->key = state_key(i))) {
         lh__run_fail(t, LH_ENOMEM, "out of memory");
         lh__instance_free(i);
         return NULL;
@@ -154,23 +153,23 @@ lh_status lh__call_end(lh__trainer *t, lh__frame frame, lh_status status) {
 }
 
 /* Defines lh__call_X: calls hook `h` on each who has it. */
-#define DEFINE_CALL(name, shape, parameters, ...)                                                  \
-    lh_status lh__call_##name parameters {                                                         \
-        const lh__call_list *list = &t->cast.hooks[hook];                                          \
-        lh_status result = LH_OK;                                                                  \
-                                                                                                   \
-        for (int32_t k = 0; k < list->n; k++) {                                                    \
-            lh__instance *who = list->slots[k].who;                                                \
-            lh__frame frame = lh__call_begin(t, who, hook);                                        \
-            lh_status status = ((lh__##shape##_hook *)list->slots[k].fn)(__VA_ARGS__);             \
-                                                                                                   \
-            status = lh__call_end(t, frame, status);                                               \
-            if (status < 0)                                                                        \
-                return status;                                                                     \
-            if (status == LH_SKIP)                                                                 \
-                result = LH_SKIP;                                                                  \
-        }                                                                                          \
-        return result;                                                                             \
+#define DEFINE_CALL(name, shape, parameters, ...)                                      \
+    lh_status lh__call_##name parameters {                                             \
+        const lh__call_list *list = &t->cast.hooks[hook];                              \
+        lh_status result = LH_OK;                                                      \
+                                                                                       \
+        for (int32_t k = 0; k < list->n; k++) {                                        \
+            lh__instance *who = list->slots[k].who;                                    \
+            lh__frame frame = lh__call_begin(t, who, hook);                            \
+            lh_status status = ((lh__##shape##_hook *)list->slots[k].fn)(__VA_ARGS__); \
+                                                                                       \
+            status = lh__call_end(t, frame, status);                                   \
+            if (status < 0)                                                            \
+                return status;                                                         \
+            if (status == LH_SKIP)                                                     \
+                result = LH_SKIP;                                                      \
+        }                                                                              \
+        return result;                                                                 \
     }
 
 DEFINE_CALL(plain, PLAIN, (lh__trainer * t, lh__hook hook), &who->ctx, who->self)
@@ -184,27 +183,27 @@ DEFINE_CALL(optimizer, OPTIMIZER, (lh__trainer * t, lh__hook hook, lh_optimizer 
             who->self, o)
 
 /* Defines lh__call_one_X: calls hook `h` of `who` if it has it. */
-#define DEFINE_CALL_ONE(name, shape, parameters, ...)                                              \
-    lh_status lh__call_one##name parameters {                                                      \
-        lh__hook_fn fn = who ? lh__hook_of(who->hooks, who->table, hook) : NULL;                   \
-        lh__frame frame;                                                                           \
-                                                                                                   \
-        if (!fn)                                                                                   \
-            return LH_OK;                                                                          \
-        frame = lh__call_begin(t, who, hook);                                                      \
-        return lh__call_end(t, frame,                                                              \
-                            ((lh__##shape##_hook *)fn)(&who->ctx, who->self, __VA_ARGS__));        \
+#define DEFINE_CALL_ONE(name, shape, parameters, ...)                                       \
+    lh_status lh__call_one##name parameters {                                               \
+        lh__hook_fn fn = who ? lh__hook_of(who->hooks, who->table, hook) : NULL;            \
+        lh__frame frame;                                                                    \
+                                                                                            \
+        if (!fn)                                                                            \
+            return LH_OK;                                                                   \
+        frame = lh__call_begin(t, who, hook);                                               \
+        return lh__call_end(t, frame,                                                       \
+                            ((lh__##shape##_hook *)fn)(&who->ctx, who->self, __VA_ARGS__)); \
     }
 
-DEFINE_CALL_ONE(_stage, STAGE,
-                (lh__trainer * t, lh__instance *who, lh__hook hook, int32_t stage), stage)
+DEFINE_CALL_ONE(_stage, STAGE, (lh__trainer * t, lh__instance *who, lh__hook hook, int32_t stage),
+                stage)
 DEFINE_CALL_ONE(_batch, BATCH,
                 (lh__trainer * t, lh__instance *who, lh__hook hook, lh_batch *b, int64_t idx), b,
                 idx)
 DEFINE_CALL_ONE(_outputs, OUTPUTS,
                 (lh__trainer * t, lh__instance *who, lh__hook hook, const lh_outputs *o), o)
-DEFINE_CALL_ONE(_tensor, TENSOR,
-                (lh__trainer * t, lh__instance *who, lh__hook hook, lh_tensor *x), x)
+DEFINE_CALL_ONE(_tensor, TENSOR, (lh__trainer * t, lh__instance *who, lh__hook hook, lh_tensor *x),
+                x)
 DEFINE_CALL_ONE(_optimizer, OPTIMIZER,
                 (lh__trainer * t, lh__instance *who, lh__hook hook, lh_optimizer *o), o)
 DEFINE_CALL_ONE(_scheduler, SCHEDULER,

@@ -20,15 +20,15 @@ typedef struct lh__instance {
     const lh__plugin *plugin;
     lh__plugin *owned; /* to free, for plugins that this run loaded; else NULL */
     lh__table table;
-    const void *hooks;   /* the plugin's table of that kind */
+    const void *hooks; /* the plugin's table of that kind */
     void *self;
-    json_t *hparams;     /* resolved; owned */
-    double *numbers;     /* their values, by row of the table; owned */
-    lh__error error;     /* of the hook that runs */
-    lh__hook hook;       /* the one that runs */
-    json_t *state;       /* where lh_state_put and _get work now; NULL: not now; borrowed */
-    lh__state *tensors;  /* where state tensors go or come from; NULL: not now */
-    char *key;           /* of its state in a checkpoint; owned */
+    json_t *hparams;    /* resolved; owned */
+    double *numbers;    /* their values, by row of the table; owned */
+    lh__error error;    /* of the hook that runs */
+    lh__hook hook;      /* the one that runs */
+    json_t *state;      /* where lh_state_put and _get work now; NULL: not now; borrowed */
+    lh__state *tensors; /* where state tensors go or come from; NULL: not now */
+    char *key;          /* of its state in a checkpoint; owned */
     int32_t is_set_up;
     int32_t order; /* of callbacks: LH_ORDER_... */
     int32_t index; /* in the cast, and in the breadcrumb's list of names */
@@ -96,8 +96,8 @@ lh_status lh__call_one_tensor(struct lh__trainer *t, lh__instance *who, lh__hook
                               lh_tensor *x);
 lh_status lh__call_one_optimizer(struct lh__trainer *t, lh__instance *who, lh__hook hook,
                                  lh_optimizer *o);
-lh_status lh__call_one_scheduler(struct lh__trainer *t, lh__instance *who, lh__hook hook,
-                                 int32_t i, double metric);
+lh_status lh__call_one_scheduler(struct lh__trainer *t, lh__instance *who, lh__hook hook, int32_t i,
+                                 double metric);
 
 /* 1 if the module defines it; LH__N_HOOKS stands for no hook. */
 int lh__module_has(const struct lh__trainer *t, lh__hook hook);

@@ -46,10 +46,10 @@ static void after_call(lh__logwriter *w, lh__instance *i, lh_status status) {
     i->is_set_up = 0;
 }
 
-#define EACH_LOGGER(w, i, h)                                                                       \
-    for (int32_t k_ = 0; k_ < (w)->trainer->cast.n_loggers; k_++)                                  \
-        for (lh__instance *i = (w)->trainer->cast.loggers[k_]; i; i = NULL)                        \
-            for (const lh_logger *h = i->hooks; h; h = NULL)                                       \
+#define EACH_LOGGER(w, i, h)                                                \
+    for (int32_t k_ = 0; k_ < (w)->trainer->cast.n_loggers; k_++)           \
+        for (lh__instance *i = (w)->trainer->cast.loggers[k_]; i; i = NULL) \
+            for (const lh_logger *h = i->hooks; h; h = NULL)                \
                 if (i->is_set_up)
 
 /* The hyper-parameters of the module and the data module as settings. */
@@ -66,7 +66,8 @@ static void log_hyperparams(lh__logwriter *w) {
         if (!sources[s])
             continue;
         json_object_foreach(sources[s]->hparams, name, value) {
-            texts[n] = n < 255 ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL;
+            texts[n] =
+                n < 255 ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL;
             if (!texts[n])
                 continue;
             settings[n] = (lh_setting){name, texts[n]};

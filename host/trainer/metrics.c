@@ -1,7 +1,7 @@
 /* metrics.c - the collections behind metrics.h.
  *
- * `entries` holds what was logged, one per (hook, name, loader); `values` the published numbers, one
- * per name, which entries point to by index. Both only grow, to the number of distinct metrics.
+ * `entries` holds what was logged, one per (hook, name, loader); `values` the published numbers,
+ * one per name, which entries point to by index. Both only grow, to the number of distinct metrics.
  */
 #include "trainer/metrics.h"
 
@@ -20,7 +20,7 @@ typedef struct published {
     const char *name;
     double value;
     double step_value, epoch_value;
-    int64_t mark; /* the batch that step_value is of */
+    int64_t mark;          /* the batch that step_value is of */
     int32_t epoch, loader; /* NOT_IN_EPOCH ...; the loader that epoch_value is of, -1: all */
     int32_t is_set;        /* is a callback metric now */
     int32_t is_on_bar;
@@ -132,8 +132,8 @@ const char *lh__metrics_intern(lh__metrics *m, const char *name) {
     return m->names[m->n_names++];
 }
 
-/* Index of the published number `name`, made if need be; -1: out of memory. The scratch grows along,
- * so that handing values out later allocates nothing. */
+/* Index of the published number `name`, made if need be; -1: out of memory. The scratch grows
+ * along, so that handing values out later allocates nothing. */
 static int32_t published_index(lh__metrics *m, const char *name) {
     const char *interned;
     lh_scalar *scratch;
@@ -176,23 +176,33 @@ static lh_status check_options(const lh__logged *l, uint32_t flags, lh__error *e
     int how = policy[l->hook];
 
     if (how == NEVER)
-        return lh__fail(e, LH_ESTATE, "lh_log \"%s\": %s may not log; log in a step or in the "
-                        "hooks of an epoch", l->name, lh__hooks[l->hook].name);
+        return lh__fail(e, LH_ESTATE,
+                        "lh_log \"%s\": %s may not log; log in a step or in the "
+                        "hooks of an epoch",
+                        l->name, lh__hooks[l->hook].name);
     if (!(flags & (LH_LOG_STEP | LH_LOG_EPOCH)))
-        return lh__fail(e, LH_EINVAL, "lh_log \"%s\": neither per step nor per epoch: set "
-                        "LH_LOG_STEP or LH_LOG_EPOCH", l->name);
+        return lh__fail(e, LH_EINVAL,
+                        "lh_log \"%s\": neither per step nor per epoch: set "
+                        "LH_LOG_STEP or LH_LOG_EPOCH",
+                        l->name);
     if (how == PER_EPOCH && (flags & LH_LOG_STEP))
-        return lh__fail(e, LH_EINVAL, "lh_log \"%s\": %s runs once per epoch and cannot log per "
-                        "step: drop LH_LOG_STEP", l->name, lh__hooks[l->hook].name);
+        return lh__fail(e, LH_EINVAL,
+                        "lh_log \"%s\": %s runs once per epoch and cannot log per "
+                        "step: drop LH_LOG_STEP",
+                        l->name, lh__hooks[l->hook].name);
     if (l->options->reduce > LH_MAX)
-        return lh__fail(e, LH_EINVAL, "lh_log \"%s\": unknown reduction %u: use LH_MEAN, LH_SUM, "
-                        "LH_MIN or LH_MAX", l->name, (unsigned)l->options->reduce);
+        return lh__fail(e, LH_EINVAL,
+                        "lh_log \"%s\": unknown reduction %u: use LH_MEAN, LH_SUM, "
+                        "LH_MIN or LH_MAX",
+                        l->name, (unsigned)l->options->reduce);
     if (!*l->name || strlen(l->name) > 200)
         return lh__fail(e, LH_EINVAL, "lh_log: a name has 1 to 200 characters, not %zu",
                         strlen(l->name));
     if (strstr(l->name, "/dataloader_idx_") && !(flags & LH_LOG_NO_DATALOADER))
-        return lh__fail(e, LH_EINVAL, "lh_log \"%s\": the suffix /dataloader_idx_ is added by the "
-                        "host: choose another name or set LH_LOG_NO_DATALOADER", l->name);
+        return lh__fail(e, LH_EINVAL,
+                        "lh_log \"%s\": the suffix /dataloader_idx_ is added by the "
+                        "host: choose another name or set LH_LOG_NO_DATALOADER",
+                        l->name);
     return LH_OK;
 }
 
@@ -276,7 +286,8 @@ lh_status lh__metrics_log(lh__metrics *m, const lh__logged *l, lh__error *error)
         if (!e)
             return lh__fail(error, LH_ENOMEM, "out of memory");
     } else if (e->flags != flags || e->reduce != l->options->reduce) {
-        return lh__fail(error, LH_EINVAL, "lh_log \"%s\": logged before in %s with other flags or "
+        return lh__fail(error, LH_EINVAL,
+                        "lh_log \"%s\": logged before in %s with other flags or "
                         "another reduction: use one set, or another name",
                         l->name, lh__hooks[l->hook].name);
     }

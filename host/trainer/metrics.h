@@ -1,10 +1,10 @@
 /* metrics.h - what lh_log records: values of the step, reductions over the epoch, and the three
  * dictionaries that users of Lightning know (logged, callback and progress-bar metrics).
  *
- * Invariant: a metric is known by (hook, name, loader); its reduction over an epoch is a function of
- * the values and weights in the order in which they were logged, kept in double, so that a resumed
- * epoch ends with the same bits. Names are interned and live with the run. Logging a metric that was
- * logged before allocates nothing.
+ * Invariant: a metric is known by (hook, name, loader); its reduction over an epoch is a function
+ * of the values and weights in the order in which they were logged, kept in double, so that a
+ * resumed epoch ends with the same bits. Names are interned and live with the run. Logging a metric
+ * that was logged before allocates nothing.
  */
 #ifndef LH_TRAINER_METRICS_H
 #define LH_TRAINER_METRICS_H
@@ -49,7 +49,8 @@ void lh__metrics_set_callback(lh__metrics *m, const char *name, double value);
 int32_t lh__metrics_bar(lh__metrics *m, const lh_scalar **out);
 void lh__metrics_set_bar(lh__metrics *m, const char *name, double value, int32_t show);
 
-/* What goes to the loggers: the step values of this batch, the epoch values reduced last. Names are interned. */
+/* What goes to the loggers: the step values of this batch, the epoch values reduced last. Names are
+ * interned. */
 int32_t lh__metrics_step_values(lh__metrics *m, const lh_scalar **out);
 int32_t lh__metrics_epoch_values(lh__metrics *m, const lh_scalar **out);
 

@@ -1,8 +1,8 @@
 /* optimization.c - one training batch: the closure, clipping, the update, the schedules.
  *
  * Entry order of a stepping batch: optimizer_step { closure { training_step; zero_grad hooks;
- * backward hooks }; on_before_optimizer_step; configure_gradient_clipping; update }. The closure runs
- * once per optimizer however often it is asked for.
+ * backward hooks }; on_before_optimizer_step; configure_gradient_clipping; update }. The closure
+ * runs once per optimizer however often it is asked for.
  */
 #include "trainer/run.h"
 
@@ -26,7 +26,8 @@ static lh_status training_step(lh__trainer *t) {
     lh__instance *m = t->cast.module;
     const lh_module *hooks = m->hooks;
     lh__frame frame = lh__call_begin(t, m, LH__HOOK_training_step);
-    lh_tensor *loss = hooks->training_step(&m->ctx, m->self, t->closure.batch, t->closure.batch_idx);
+    lh_tensor *loss =
+        hooks->training_step(&m->ctx, m->self, t->closure.batch, t->closure.batch_idx);
 
     if (lh__call_end(t, frame, LH_OK) != LH_OK || put_loss(t, loss) != LH_OK)
         return lh__failed(t);
@@ -53,20 +54,21 @@ static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
                             t->cast.module->plugin->name);
     value = lh__item(t->engine, loss);
     if (!isfinite(value))
-        return lh__run_fail(t, LH_ENAN,
-                            "%s: the loss is %g in epoch %lld, batch %lld: the data or the learning "
-                            "rate; --trainer.detect_anomaly true names the operator",
-                            t->cast.module->plugin->name, value, (long long)lh__current_epoch(t),
-                            (long long)t->closure.batch_idx);
+        return lh__run_fail(
+            t, LH_ENAN,
+            "%s: the loss is %g in epoch %lld, batch %lld: the data or the learning "
+            "rate; --trainer.detect_anomaly true names the operator",
+            t->cast.module->plugin->name, value, (long long)lh__current_epoch(t),
+            (long long)t->closure.batch_idx);
     return LH_OK;
 }
 
 /* Gradients of a window add up to those of its mean, also where the last window is shorter. */
 static lh_status divide_loss(lh__trainer *t) {
     const double factor = 1.0 / (double)t->options->accumulate_grad_batches;
-    const lh_op_call scale = {LH_SIZED(lh_op_call), .op = LH_OP_MUL_SCALAR, .n_inputs = 1,
-                              .n_reals = 1,         .file = "the trainer",  .inputs = &t->closure.loss,
-                              .reals = &factor};
+    const lh_op_call scale = {
+        LH_SIZED(lh_op_call),  .op = LH_OP_MUL_SCALAR,     .n_inputs = 1,   .n_reals = 1,
+        .file = "the trainer", .inputs = &t->closure.loss, .reals = &factor};
 
     if (t->options->accumulate_grad_batches == 1)
         return LH_OK;
@@ -106,8 +108,9 @@ lh_status lh__run_closure(lh__trainer *t) {
         return lh__failed(t);
     if (!t->closure.loss && !t->has_warned_skip) {
         t->has_warned_skip = 1;
-        lh__say(t, LH_WARNING, "training_step returned no loss: the update of such a step is "
-                               "skipped");
+        lh__say(t, LH_WARNING,
+                "training_step returned no loss: the update of such a step is "
+                "skipped");
     }
     if (t->closure.loss && (check_loss(t, t->closure.loss) != LH_OK || divide_loss(t) != LH_OK))
         return lh__failed(t);

@@ -150,8 +150,8 @@ int lh__outputs_kept(const lh__outputs *o, int64_t i, lh__kept *out) {
 
     if (i >= o->n)
         return 0;
-    *out = (lh__kept){it->name,  o->bytes + it->offset, it->step, size_of(it),
-                      it->dtype, it->ndim,              it->shape};
+    *out = (lh__kept){it->name, o->bytes + it->offset, it->step, size_of(it), it->dtype, it->ndim,
+                      it->shape};
     return 1;
 }
 

@@ -33,8 +33,8 @@ lh_tensor *lh__outputs_get(lh__engine *e, const lh__outputs *o, int64_t i, const
 lh_status lh__outputs_save(const lh__outputs *o, lh__state *s, lh__error *e);
 lh_status lh__outputs_load(lh__outputs *o, const lh__state *s, lh__error *e);
 
-/* The kept entry `i` in the order of keeping; NULL past the end. The data is row-major and lives until
- * the next call that changes `o`. */
+/* The kept entry `i` in the order of keeping; NULL past the end. The data is row-major and lives
+ * until the next call that changes `o`. */
 typedef struct lh__kept {
     const char *name;
     const void *data;

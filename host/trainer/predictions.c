@@ -121,7 +121,7 @@ lh_status lh__predictions_write(lh__trainer *t) {
         if (sources->n > 1)
             snprintf(p.suffix, sizeof p.suffix, "/dataloader_idx_%d", (int)i);
         p.end = p.first + sources->source[i].batches;
-        status = put_loader(t->epoch_outputs, &p, s, &t->failure);
+        status = put_loader(t->eval_outputs, &p, s, &t->failure);
         p.first = p.end;
     }
     if (status == LH_OK && t->log_dir && s->n_tensors > 0) {

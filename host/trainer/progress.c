@@ -5,11 +5,11 @@
 
 #include <string.h>
 
-#define COUNT(name, field)                                                                         \
-    {name ".ready", offsetof(lh__fit_progress, field.ready)},                                      \
-        {name ".started", offsetof(lh__fit_progress, field.started)},                              \
-        {name ".processed", offsetof(lh__fit_progress, field.processed)}, {                        \
-        name ".completed", offsetof(lh__fit_progress, field.completed)                             \
+#define COUNT(name, field)                                                  \
+    {name ".ready", offsetof(lh__fit_progress, field.ready)},               \
+        {name ".started", offsetof(lh__fit_progress, field.started)},       \
+        {name ".processed", offsetof(lh__fit_progress, field.processed)}, { \
+        name ".completed", offsetof(lh__fit_progress, field.completed)      \
     }
 #define COUNTS(name, field) COUNT(name ".total", field.total), COUNT(name ".current", field.current)
 

@@ -1,7 +1,7 @@
 /* progress.h - the counters of the loops, as they stand in a checkpoint.
  *
- * Invariant: what is saved and loaded is one table of fields; a field that is missing in the file is
- * an error, so a file from another layout cannot be half believed.
+ * Invariant: what is saved and loaded is one table of fields; a field that is missing in the file
+ * is an error, so a file from another layout cannot be half believed.
  */
 #ifndef LH_TRAINER_PROGRESS_H
 #define LH_TRAINER_PROGRESS_H

@@ -1,9 +1,9 @@
 /* resume.c - finding a checkpoint, and putting its state back.
  *
- * Order, as users of Lightning know it: module.on_load_checkpoint, weights, the data module's state,
- * callbacks' on_load_checkpoint, callbacks' state; after on_fit_start the loops, optimizers and
- * schedules. Invariant: a checkpoint that does not fit the model changes nothing; the message names
- * every tensor that is missing, unexpected or of another shape.
+ * Order, as users of Lightning know it: module.on_load_checkpoint, weights, the data module's
+ * state, callbacks' on_load_checkpoint, callbacks' state; after on_fit_start the loops, optimizers
+ * and schedules. Invariant: a checkpoint that does not fit the model changes nothing; the message
+ * names every tensor that is missing, unexpected or of another shape.
  */
 #include "checkpoint/json.h"
 #include "checkpoint/safetensors.h"
@@ -93,9 +93,8 @@ static char *find_best(const lh__trainer *t) {
     d = opendir(root);
     while (d && (entry = readdir(d))) {
         char path[2048], *end;
-        long version = strncmp(entry->d_name, "version_", 8) == 0
-                           ? strtol(entry->d_name + 8, &end, 10)
-                           : -1;
+        long version =
+            strncmp(entry->d_name, "version_", 8) == 0 ? strtol(entry->d_name + 8, &end, 10) : -1;
         json_t *result;
         const char *text;
 
@@ -131,8 +130,10 @@ lh_status lh__checkpoint_open(lh__trainer *t, const char *ckpt_path) {
     } else if (strcmp(ckpt_path, "last") == 0) {
         t->ckpt_path = find_last(t);
         if (!t->ckpt_path) {
-            lh__say(t, LH_WARNING, "ckpt_path last: no checkpoint below %s/lightning_logs; starting "
-                    "from the beginning", t->options->default_root_dir);
+            lh__say(t, LH_WARNING,
+                    "ckpt_path last: no checkpoint below %s/lightning_logs; starting "
+                    "from the beginning",
+                    t->options->default_root_dir);
             return LH_OK;
         }
     } else {
@@ -196,8 +197,8 @@ static lh_status check_weights(lh__trainer *t) {
 
 /* Gives one plugin its part of the metadata. */
 static lh_status give(lh__trainer *t, lh__instance *who, lh__hook hook, const char *section) {
-    json_t *mine = who ? json_object_get(json_object_get(t->loaded->meta, section), who->key)
-                       : NULL;
+    json_t *mine =
+        who ? json_object_get(json_object_get(t->loaded->meta, section), who->key) : NULL;
     lh_status status;
 
     if (!who || !lh__hook_of(who->hooks, who->table, hook) ||
@@ -222,8 +223,10 @@ static void warn_of_lost_callbacks(lh__trainer *t) {
         for (int32_t k = 0; k < t->cast.n_callbacks; k++)
             known |= strcmp(t->cast.callbacks[k]->key, key) == 0;
         if (!known)
-            lh__say(t, LH_WARNING, "the checkpoint holds state of callback %s, which this run does "
-                    "not have", key);
+            lh__say(t, LH_WARNING,
+                    "the checkpoint holds state of callback %s, which this run does "
+                    "not have",
+                    key);
     }
 }
 
@@ -290,11 +293,10 @@ static lh_status restore_optimizers(lh__trainer *t) {
 
         if (!name || strcmp(name, lh__optimizer_name(opt)) != 0 ||
             (int32_t)json_array_size(groups) != lh__group_count(opt))
-            return lh__run_fail(t, LH_EINVAL,
-                                "%s: optimizer %d was %s with %d groups, now it is %s with %d",
-                                t->ckpt_path, (int)i, name ? name : "?",
-                                (int)json_array_size(groups), lh__optimizer_name(opt),
-                                (int)lh__group_count(opt));
+            return lh__run_fail(
+                t, LH_EINVAL, "%s: optimizer %d was %s with %d groups, now it is %s with %d",
+                t->ckpt_path, (int)i, name ? name : "?", (int)json_array_size(groups),
+                lh__optimizer_name(opt), (int)lh__group_count(opt));
         for (int32_t g = 0; g < lh__group_count(opt); g++)
             for (const char *const *key = lh__group_keys; *key; key++) {
                 double value;
@@ -351,7 +353,8 @@ static void restore_gradients(lh__trainer *t) {
     }
 }
 
-/* Resuming with other options would be another run; the ones that change the numbers are checked. */
+/* Resuming with other options would be another run; the ones that change the numbers are checked.
+ */
 static lh_status check_options(lh__trainer *t) {
     const json_t *meta = t->loaded->meta;
     int64_t seed = 0, accumulate = 1;
@@ -365,9 +368,10 @@ static lh_status check_options(lh__trainer *t) {
         lh__json_get_int(meta, "accumulate_grad_batches", &accumulate, &t->failure) != LH_OK)
         return lh__failed(t);
     if (seed != (int64_t)t->config->seed)
-        lh__say(t, LH_WARNING, "the checkpoint was made with seed %llu, this run has %llu: it will "
-                "not be the same run", (unsigned long long)seed,
-                (unsigned long long)t->config->seed);
+        lh__say(t, LH_WARNING,
+                "the checkpoint was made with seed %llu, this run has %llu: it will "
+                "not be the same run",
+                (unsigned long long)seed, (unsigned long long)t->config->seed);
     if (accumulate != t->options->accumulate_grad_batches)
         lh__say(t, LH_WARNING, "the checkpoint was made with accumulate_grad_batches %lld",
                 (long long)accumulate);
@@ -390,10 +394,9 @@ lh_status lh__restore_training(lh__trainer *t) {
     }
     restore_gradients(t);
     if (t->options->max_epochs >= 0 && p->epoch.current.completed > t->options->max_epochs)
-        return lh__run_fail(t, LH_EINVAL,
-                            "%s is from epoch %lld, beyond max_epochs %lld: raise it to go on",
-                            t->ckpt_path, (long long)p->epoch.current.completed,
-                            (long long)t->options->max_epochs);
+        return lh__run_fail(
+            t, LH_EINVAL, "%s is from epoch %lld, beyond max_epochs %lld: raise it to go on",
+            t->ckpt_path, (long long)p->epoch.current.completed, (long long)t->options->max_epochs);
     t->is_resumed = 1;
     lh__state_free(t->loaded);
     t->loaded = NULL;

@@ -96,8 +96,8 @@ typedef struct lh__trainer {
     lh__sources sources[4]; /* LH_TRAIN_LOADERS ... */
     int32_t requesting;     /* whose *_dataloader hook is running; -1: none */
     lh__metrics *metrics;
-    lh__outputs *outputs; /* of the step under way */
-    lh__outputs *epoch_outputs; /* kept for *_epoch_end, where defined */
+    lh__outputs *outputs;                      /* of the step under way */
+    lh__outputs *epoch_outputs, *eval_outputs; /* kept for *_epoch_end, where defined */
     lh__closure closure;
     const lh_batch *batch; /* under way; NULL between batches */
 
@@ -111,9 +111,9 @@ typedef struct lh__trainer {
     int64_t val_check_batch; /* validation every so many batches; 0: by the clock */
     double last_val_time, start_time;
     double data_seconds, first_step_seconds; /* since the start; 0: not reached */
-    int32_t is_resumed; /* training goes on from a checkpoint */
+    int32_t is_resumed;                      /* training goes on from a checkpoint */
 
-    char *log_dir;  /* NULL: none */
+    char *log_dir;   /* NULL: none */
     char *ckpt_path; /* resolved; NULL: none */
     const lh__outcome *previous;
     char *best_path;
@@ -122,7 +122,7 @@ typedef struct lh__trainer {
     lh__writer *writer;
     lh__logwriter *logwriter;
     lh__signals *signals;
-    atomic_int signal; /* SIGINT or SIGTERM, once received */
+    atomic_int signal;    /* SIGINT or SIGTERM, once received */
     char *predictions;    /* the file that predict wrote; NULL: none */
     char exception[1100]; /* text for on_exception; empty: nothing happened */
     void *allocations;    /* of lh_alloc, a list */
@@ -160,7 +160,8 @@ void lh__log_values(lh__trainer *t, const lh_scalar *values, int32_t n, int64_t 
 /* optimization.c */
 lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx);
 lh_status lh__run_closure(lh__trainer *t);
-lh_status lh__step_optimizer(lh__trainer *t, lh_optimizer *opt); /* closure, hooks, clipping, update */
+lh_status lh__step_optimizer(lh__trainer *t,
+                             lh_optimizer *opt); /* closure, hooks, clipping, update */
 lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_value);
 lh_status lh__step_schedulers(lh__trainer *t, int32_t interval, int32_t plateau, int64_t count);
 int32_t lh__is_stepping_batch(const lh__trainer *t);
@@ -184,7 +185,8 @@ lh_status lh__restore_training(lh__trainer *t);
 lh_status lh__restore_counters(lh__trainer *t); /* epoch and step, for evaluation */
 char *lh__checkpoint_path(const lh__trainer *t, const char *path); /* below the run's folder */
 
-/* predictions.c: what predict_step returned, batches put together, as a file in the run's folder. */
+/* predictions.c: what predict_step returned, batches put together, as a file in the run's folder.
+ */
 lh_status lh__predictions_write(lh__trainer *t);
 
 /* rundir.c */
@@ -193,7 +195,8 @@ lh_status lh__rundir_begin(lh__trainer *t); /* once the cast is known */
 json_t *lh__result_json(const lh__trainer *t, const char *status);
 void lh__result_write(const lh__trainer *t, json_t *result);
 
-/* signals.c: a thread that turns SIGINT and SIGTERM into t->signal; a second one ends the process. */
+/* signals.c: a thread that turns SIGINT and SIGTERM into t->signal; a second one ends the process.
+ */
 lh__signals *lh__signals_start(lh__trainer *t);
 void lh__signals_stop(lh__signals *s);
 

@@ -50,9 +50,8 @@ static int next_version(const char *root) {
 }
 
 static lh_status cannot_make(lh__trainer *t, const char *path) {
-    return lh__run_fail(t, LH_EIO,
-                        "cannot make the folder %s: %s; give another --default_root_dir", path,
-                        strerror(errno));
+    return lh__run_fail(t, LH_EIO, "cannot make the folder %s: %s; give another --default_root_dir",
+                        path, strerror(errno));
 }
 
 /* config.yaml: enough to repeat the run. */
@@ -125,18 +124,17 @@ static json_t *plugins_json(const lh__trainer *t) {
 json_t *lh__result_json(const lh__trainer *t, const char *status) {
     static const char *const stages[] = {"fit", "validate", "test", "predict"};
     json_t *seconds = json_object();
-    json_t *r = json_pack("{s:s, s:s, s:I, s:I, s:o, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s?}", "status",
-                          status, "stage", stages[t->stage], "epoch",
-                          (json_int_t)lh__current_epoch(t), "global_step",
-                          (json_int_t)lh__global_step(t), "metrics", lh__metrics_json(t->metrics),
-                          "best_checkpoint", t->best_path, "last_checkpoint",
-                          *t->crumb->last ? t->crumb->last : NULL,
-                          "log_dir", t->log_dir, "predictions", t->predictions, "plugins", plugins_json(t), "seconds", seconds,
-                          "error", t->failure.code ? t->failure.text : NULL);
+    json_t *r = json_pack(
+        "{s:s, s:s, s:I, s:I, s:o, s:s?, s:s?, s:s?, s:s?, s:o, s:o, s:s?}", "status", status,
+        "stage", stages[t->stage], "epoch", (json_int_t)lh__current_epoch(t), "global_step",
+        (json_int_t)lh__global_step(t), "metrics", lh__metrics_json(t->metrics), "best_checkpoint",
+        t->best_path, "last_checkpoint", *t->crumb->last ? t->crumb->last : NULL, "log_dir",
+        t->log_dir, "predictions", t->predictions, "plugins", plugins_json(t), "seconds", seconds,
+        "error", t->failure.code ? t->failure.text : NULL);
 
     lh__json_put_real(seconds, "total", lh__now() - t->start_time);
     if (t->first_step_seconds > 0)
-        lh__json_put_real(seconds, "first_step", t->first_step_seconds);
+        lh__json_put_real(seconds, "first_step", t->first_step_seconds - t->data_seconds);
     if (t->data_seconds > 0)
         lh__json_put_real(seconds, "data_ready", t->data_seconds);
     return r;

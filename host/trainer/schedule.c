@@ -1,7 +1,7 @@
 /* schedule.c - when training is over, when validation is due, when metrics reach the loggers.
  *
- * Invariant: every decision is a function of the counters, the options and, where the user asked for
- * it, the clock; so a resumed run decides as the uninterrupted one did.
+ * Invariant: every decision is a function of the counters, the options and, where the user asked
+ * for it, the clock; so a resumed run decides as the uninterrupted one did.
  */
 #include "trainer/run.h"
 
@@ -45,8 +45,10 @@ int32_t lh__epoch_is_done(lh__trainer *t) {
         return 1;
     if (!t->has_said_minimum) {
         t->has_said_minimum = 1;
-        lh__say(t, LH_INFO, "stop requested (%s), but min_epochs=%lld or min_steps=%lld is not "
-                "reached: training goes on", t->stop_reason, (long long)t->options->min_epochs,
+        lh__say(t, LH_INFO,
+                "stop requested (%s), but min_epochs=%lld or min_steps=%lld is not "
+                "reached: training goes on",
+                t->stop_reason, (long long)t->options->min_epochs,
                 (long long)t->options->min_steps);
     }
     return 0;
@@ -55,8 +57,8 @@ int32_t lh__epoch_is_done(lh__trainer *t) {
 int32_t lh__can_validate(lh__trainer *t) {
     const lh_module *m = t->cast.module->hooks;
     const lh__instance *dm = t->cast.datamodule;
-    int has_loader = m->val_dataloader != NULL ||
-                     (dm && ((const lh_datamodule *)dm->hooks)->val_dataloader);
+    int has_loader =
+        m->val_dataloader != NULL || (dm && ((const lh_datamodule *)dm->hooks)->val_dataloader);
 
     return m->validation_step && has_loader && t->options->limit_val_batches.value > 0;
 }
@@ -86,11 +88,10 @@ lh_status lh__validation_plan(lh__trainer *t) {
 int32_t lh__validation_is_due(const lh__trainer *t) {
     const lh__options *o = t->options;
     int64_t every = o->check_val_every_n_epoch;
-    int64_t batches = every ? t->progress.batch.current.completed
-                            : t->progress.batch.total.completed;
+    int64_t batches =
+        every ? t->progress.batch.current.completed : t->progress.batch.total.completed;
 
-    if (!lh__can_validate((lh__trainer *)t) ||
-        (every && (lh__current_epoch(t) + 1) % every != 0))
+    if (!lh__can_validate((lh__trainer *)t) || (every && (lh__current_epoch(t) + 1) % every != 0))
         return 0;
     if (t->should_stop && lh__may_stop(t))
         return 1;

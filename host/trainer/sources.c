@@ -73,8 +73,8 @@ lh_status lh__add_loader(lh__trainer *t, const lh_loader_options *given, lh__err
     if (t->options->overfit_batches.value > 0 && which <= LH_VAL_LOADERS)
         o.shuffle = 0;
     source = &s->source[s->n];
-    source->loader = lh__loader_new(&o, t->config->seed, (uint32_t)(which * LH__MAX_LOADERS + s->n),
-                                    err);
+    source->loader =
+        lh__loader_new(&o, t->config->seed, (uint32_t)(which * LH__MAX_LOADERS + s->n), err);
     if (!source->loader)
         return err->code;
     s->n++;
@@ -155,9 +155,8 @@ static lh_status take(lh__trainer *t, lh__loader *loader, lh__batch *raw, lh_bat
         const lh_field *f = &raw->fields[i];
         lh_tensor *x = lh__tensor_wrap(t->engine, f->dtype, f->ndim, f->shape, raw->data[i]);
         const int64_t to = dtype;
-        const lh_op_call cast = {LH_SIZED(lh_op_call), .op = LH_OP_CAST,     .n_inputs = 1,
-                                 .n_ints = 1,          .file = "the loader", .inputs = &x,
-                                 .ints = &to};
+        const lh_op_call cast = {LH_SIZED(lh_op_call), .op = LH_OP_CAST, .n_inputs = 1, .n_ints = 1,
+                                 .file = "the loader", .inputs = &x,     .ints = &to};
 
         if (f->dtype == LH_F32 && dtype != LH_F32)
             x = lh__op(t->engine, &cast);

@@ -82,8 +82,9 @@ static lh_status make_parts(lh__trainer *t) {
     t->metrics = lh__metrics_new();
     t->outputs = lh__outputs_new();
     t->epoch_outputs = lh__outputs_new();
+    t->eval_outputs = lh__outputs_new();
     t->datasets = lh__datasets_new();
-    if (!t->metrics || !t->outputs || !t->epoch_outputs || !t->datasets)
+    if (!t->metrics || !t->outputs || !t->epoch_outputs || !t->eval_outputs || !t->datasets)
         return lh__run_fail(t, LH_ENOMEM, "out of memory");
     t->writer = lh__writer_new(on_saved, t, &t->failure);
     return t->writer ? LH_OK : lh__failed(t);
@@ -234,6 +235,7 @@ static void release(lh__trainer *t) {
     lh__metrics_free(t->metrics);
     lh__outputs_free(t->outputs);
     lh__outputs_free(t->epoch_outputs);
+    lh__outputs_free(t->eval_outputs);
     lh__state_free(t->loaded);
     lh__engine_free(t->engine);
     lh__allocations_free(t->allocations);
@@ -243,7 +245,8 @@ static void release(lh__trainer *t) {
     free(t->predictions);
 }
 
-/* Before the first batch, whatever goes wrong is the user's to mend (2); then it is a failure (1). */
+/* Before the first batch, whatever goes wrong is the user's to mend (2); then it is a failure (1).
+ */
 static int32_t exit_code(const lh__trainer *t) {
     int number = atomic_load(&t->signal);
 
@@ -276,15 +279,13 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
     t->best_score = 0;
     t->crumb->plugin = -1;
     *t->crumb->log_dir = *t->crumb->best = *t->crumb->last = 0;
-    t->host = (lh_host){
-        LH_SIZED(lh_host), .abi_major = LH_ABI_MAJOR, .abi_minor = LH_ABI_MINOR};
+    t->host = (lh_host){LH_SIZED(lh_host), .abi_major = LH_ABI_MAJOR, .abi_minor = LH_ABI_MINOR};
     lh__host_model(&t->host);
     lh__host_data(&t->host);
     lh__host_run(&t->host);
     lh__host_state(&t->host);
     t->signals = lh__signals_start(t);
-    if (make_parts(t) == LH_OK && lh__rundir_make(t) == LH_OK &&
-        lh__cast_make(t, cast) == LH_OK &&
+    if (make_parts(t) == LH_OK && lh__rundir_make(t) == LH_OK && lh__cast_make(t, cast) == LH_OK &&
         lh__call_one(t, t->cast.module, LH__HOOK_configure_callbacks) >= 0 &&
         lh__cast_seal(t) == LH_OK && lh__rundir_begin(t) == LH_OK &&
         prepare(t, ckpt_path) == LH_OK) {
@@ -305,7 +306,7 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
     if (t->log_dir && out->error.code != LH_OK)
         lh__record_message(t->log_dir, LH_ERROR, out->error.text);
     if (t->metrics) {
-        out->result = lh__result_json(t, out->exit_code == 0      ? "finished"
+        out->result = lh__result_json(t, out->exit_code == 0     ? "finished"
                                          : out->exit_code >= 128 ? "interrupted"
                                                                  : "failed");
         lh__result_write(t, out->result);

@@ -1,7 +1,8 @@
 /* trainer.h - the door to the trainer: one run of one stage of one module.
  *
  * Invariant: whatever happens, every plugin whose setup was called gets its teardown, loggers are
- * finalized, queued checkpoints are written or reported, and the run's result.json says how it ended.
+ * finalized, queued checkpoints are written or reported, and the run's result.json says how it
+ * ended.
  */
 #ifndef LH_TRAINER_TRAINER_H
 #define LH_TRAINER_TRAINER_H
@@ -20,7 +21,7 @@ typedef struct lh__breadcrumb {
     int32_t reserved;
     int64_t epoch, step;
     char names[LH__MAX_CAST][40];
-    char log_dir[1024]; /* empty: none */
+    char log_dir[1024];          /* empty: none */
     char best[1024], last[1024]; /* checkpoints that are on disk; empty: none */
 } lh__breadcrumb;
 
@@ -39,9 +40,9 @@ typedef struct lh__outcome {
     char *log_dir;     /* NULL: none was made */
 } lh__outcome;
 
-/* Runs `stage` (LH_FIT ... LH_PREDICT). `ckpt_path` is a file, "best", "last" or NULL; best and last
- * are looked for in `previous` (may be NULL), then in the newest runs below default_root_dir. `crumb` is
- * never NULL. */
+/* Runs `stage` (LH_FIT ... LH_PREDICT). `ckpt_path` is a file, "best", "last" or NULL; best and
+ * last are looked for in `previous` (may be NULL), then in the newest runs below default_root_dir.
+ * `crumb` is never NULL. */
 void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t stage,
                      const char *ckpt_path, const lh__outcome *previous, const lh__observer *obs,
                      lh__breadcrumb *crumb, lh__outcome *out);

@@ -159,6 +159,7 @@ _Static_assert(LH_ENABLE_VALIDATION == 25, "LH_ENABLE_VALIDATION changed");
 _Static_assert(LH_LAST_BATCH == 26, "LH_LAST_BATCH changed");
 _Static_assert(LH_SHOULD_LOG == 27, "LH_SHOULD_LOG changed");
 _Static_assert(LH_NUM_LOGGERS == 28, "LH_NUM_LOGGERS changed");
+_Static_assert(LH_OPTIMIZER_IDX == 29, "LH_OPTIMIZER_IDX changed");
 _Static_assert(LH_LOG_DIR == 1, "LH_LOG_DIR changed");
 _Static_assert(LH_DEFAULT_ROOT_DIR == 2, "LH_DEFAULT_ROOT_DIR changed");
 _Static_assert(LH_DATA_ROOT == 3, "LH_DATA_ROOT changed");

@@ -19,9 +19,9 @@ static inline lh_status boring_item(void *user, int64_t index, void *const *fiel
 }
 
 static inline lh_dataset *boring_dataset(lh_ctx *c, int64_t length) {
-    return lh_dataset_map(c, .length = length, .get_item = boring_item, .n_fields = 2,
-                          .fields = (const lh_field[]){LH_FIELD(LH_F32, 1, BORING_WIDTH),
-                                                       LH_FIELD(LH_I64, 0, 0)});
+    return lh_dataset_map(
+        c, .length = length, .get_item = boring_item, .n_fields = 2,
+        .fields = (const lh_field[]){LH_FIELD(LH_F32, 1, BORING_WIDTH), LH_FIELD(LH_I64, 0, 0)});
 }
 
 /* Mean squared distance of the outputs to one. */

@@ -1,5 +1,5 @@
-/* saver.c - a callback that saves a checkpoint in the hooks that it is told: DIR/HOOK-N.safetensors,
- * N counting the calls of that hook in this run.
+/* saver.c - a callback that saves a checkpoint in the hooks that it is told:
+ * DIR/HOOK-N.safetensors, N counting the calls of that hook in this run.
  */
 #include <lhost/lhost.h>
 
@@ -43,17 +43,17 @@ static lh_status save(lh_ctx *c, void *self, const char *hook) {
     return c->host->save_checkpoint(c, path, lh_hparam(c, "weights_only") != 0);
 }
 
-#define PLAIN(hook)                                                                                \
-    static lh_status hook(lh_ctx *c, void *self) {                                                 \
-        return save(c, self, #hook);                                                               \
+#define PLAIN(hook)                                \
+    static lh_status hook(lh_ctx *c, void *self) { \
+        return save(c, self, #hook);               \
     }
-#define BATCH(hook)                                                                                \
-    static lh_status hook(lh_ctx *c, void *self, lh_batch *b, int64_t idx) {                       \
-        return save(c, self, #hook);                                                               \
+#define BATCH(hook)                                                          \
+    static lh_status hook(lh_ctx *c, void *self, lh_batch *b, int64_t idx) { \
+        return save(c, self, #hook);                                         \
     }
-#define BATCH_END(hook)                                                                            \
-    static lh_status hook(lh_ctx *c, void *self, const lh_outputs *o, lh_batch *b, int64_t idx) {  \
-        return save(c, self, #hook);                                                               \
+#define BATCH_END(hook)                                                                           \
+    static lh_status hook(lh_ctx *c, void *self, const lh_outputs *o, lh_batch *b, int64_t idx) { \
+        return save(c, self, #hook);                                                              \
     }
 
 PLAIN(on_train_start)
@@ -73,11 +73,9 @@ LH_EXPORT_CALLBACK("saver", "1.0.0", .order = LH_ORDER_CHECKPOINT, LH_HPARAMS(hp
                    .state_size = sizeof(struct saver), .state_key = "dir",
                    .on_train_start = on_train_start, .on_train_epoch_start = on_train_epoch_start,
                    .on_train_batch_start = on_train_batch_start,
-                   .on_after_backward = on_after_backward,
-                   .on_train_batch_end = on_train_batch_end,
+                   .on_after_backward = on_after_backward, .on_train_batch_end = on_train_batch_end,
                    .on_validation_start = on_validation_start,
                    .on_validation_batch_end = on_validation_batch_end,
                    .on_validation_epoch_end = on_validation_epoch_end,
-                   .on_validation_end = on_validation_end,
-                   .on_train_epoch_end = on_train_epoch_end, .on_train_end = on_train_end,
-                   .on_exception = on_exception);
+                   .on_validation_end = on_validation_end, .on_train_epoch_end = on_train_epoch_end,
+                   .on_train_end = on_train_end, .on_exception = on_exception);

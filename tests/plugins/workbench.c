@@ -175,18 +175,10 @@ static lh_status training_epoch_end(lh_ctx *c, void *self, const lh_outputs *o) 
     return lh_log_value(c, "mean_of_losses", n ? sum / (double)n : 0, LH_LOG_EPOCH);
 }
 
-LH_EXPORT_MODULE("workbench", "1.0.0",
-    LH_HPARAMS(hparams),
-    .state_size = sizeof(struct bench),
-    .setup = setup,
-    .configure_model = configure_model,
-    .configure_optimizers = configure_optimizers,
-    .train_dataloader = train_dataloader,
-    .val_dataloader = val_dataloader,
-    .test_dataloader = val_dataloader,
-    .predict_dataloader = val_dataloader,
-    .forward = forward,
-    .training_step = training_step,
-    .training_epoch_end = training_epoch_end,
-    .validation_step = validation_step,
-    .test_step = test_step);
+LH_EXPORT_MODULE("workbench", "1.0.0", LH_HPARAMS(hparams), .state_size = sizeof(struct bench),
+                 .setup = setup, .configure_model = configure_model,
+                 .configure_optimizers = configure_optimizers, .train_dataloader = train_dataloader,
+                 .val_dataloader = val_dataloader, .test_dataloader = val_dataloader,
+                 .predict_dataloader = val_dataloader, .forward = forward,
+                 .training_step = training_step, .training_epoch_end = training_epoch_end,
+                 .validation_step = validation_step, .test_step = test_step);

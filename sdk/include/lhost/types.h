@@ -172,7 +172,8 @@ enum {
     LH_ENABLE_VALIDATION = 25,
     LH_LAST_BATCH = 26, /* 1 while the last batch of the training epoch is under way */
     LH_SHOULD_LOG = 27, /* 1 if this step's metrics go to the loggers */
-    LH_NUM_LOGGERS = 28
+    LH_NUM_LOGGERS = 28,
+    LH_OPTIMIZER_IDX = 29 /* automatic optimization: whose step it is, with several optimizers */
 };
 
 /* Text properties (lh_text). Empty string when there is none. Valid until the run ends. */

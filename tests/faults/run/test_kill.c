@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 /* 26 batches an epoch, two to a step: 182 steps, with a checkpoint every 7, the last one included.
- */
+ * Others are taken by the clock, so also between the two batches of a step. */
 #define TRAIN                                                                                 \
     "run --model p/steady.so --enable_progress_bar false --enable_model_summary false "       \
     "--max_epochs 14 --accumulate_grad_batches 2 --data.num_workers 2 --model.pause_us 2000 " \
-    "--gradient_clip_val 1 --callback model-checkpoint:every_n_train_steps=7,save_last=true "
+    "--gradient_clip_val 1 --callback model-checkpoint:every_n_train_steps=7,save_last=true " \
+    "--callback model-checkpoint:train_time_interval=0.03,filename=timed-{step} "
 
 TestSuite(kill, .init = enter_folder, .fini = leave_folder, .timeout = 280);
 
@@ -60,7 +61,7 @@ static int run_and_kill(const char *root, int i, double seconds) {
 Test(kill, killed_runs_end_as_the_undisturbed_one) {
     int kills = count_of("LHOST_TEST_KILLS", 50), ended, survivors = 0, lives = 0;
     double first = time_to_checkpoint();
-    char root[16] = "life_0";
+    char root[24] = "life_0";
 
     cr_assert_eq(run(TRAIN "--default_root_dir whole"), 0, "%s", said());
     for (int i = 0; i < kills;) {

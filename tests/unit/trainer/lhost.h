@@ -1,7 +1,7 @@
 /* lhost.h - the real program, run in a folder of its own, and what it leaves there.
  *
- * $R, $W, $M and $S in a command line are the recorder, the workbench, the manual module and the
- * saver of tests/plugins, $D is the folder. Every test ends with an empty folder less.
+ * $R, $W, $M, $V and $S in a command line are the recorder, workbench, manual, several and
+ * saver of tests/plugins; $D is the folder, which goes when a test has passed.
  */
 #ifndef LH_TESTS_TRAINER_LHOST_H
 #define LH_TESTS_TRAINER_LHOST_H
@@ -20,6 +20,38 @@
 
 static char folder[64];
 
+/* Memory that lives with the test. */
+typedef struct kept {
+    struct kept *next;
+    void *object;
+    void (*release)(void *object);
+} kept;
+static kept *all_kept;
+
+static inline void *keep(void *object, void (*release)(void *object)) {
+    kept *k = malloc(sizeof *k);
+
+    *k = (kept){all_kept, object, release};
+    all_kept = k;
+    return object;
+}
+
+static inline char *room(size_t size) {
+    return keep(calloc(1, size), free);
+}
+
+static inline char *copy(const char *text) {
+    return keep(strdup(text), free);
+}
+
+static inline void release_json(void *json) {
+    json_decref(json);
+}
+
+static inline void release_state(void *state) {
+    lh__state_free(state);
+}
+
 static inline void enter_folder(void) {
     snprintf(folder, sizeof folder, "/tmp/lhost-trainer-XXXXXX");
     cr_assert_not_null(mkdtemp(folder));
@@ -28,6 +60,7 @@ static inline void enter_folder(void) {
     setenv("R", PLUGINS "/trainer_recorder.so", 1);
     setenv("W", PLUGINS "/trainer_workbench.so", 1);
     setenv("M", PLUGINS "/trainer_manual.so", 1);
+    setenv("V", PLUGINS "/trainer_several.so", 1);
     setenv("S", PLUGINS "/trainer_saver.so", 1);
 }
 
@@ -36,6 +69,13 @@ static inline void leave_folder(void) {
 
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     cr_assert_eq(system(command), 0);
+    while (all_kept) {
+        kept *k = all_kept;
+
+        all_kept = k->next;
+        k->release(k->object);
+        free(k);
+    }
 }
 
 /* Quiet and alone: no loggers, no checkpoints but those that a test asks for. */
@@ -71,7 +111,7 @@ static inline int lhost(const char *fmt, ...) {
 static inline char *slurp(const char *path) {
     FILE *f = fopen(path, "r");
     long size = f && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : 0;
-    char *text = calloc(1, (size_t)size + 1);
+    char *text = room((size_t)size + 1);
 
     if (f) {
         rewind(f);
@@ -101,7 +141,7 @@ static inline json_t *result_of(int version) {
     snprintf(path, sizeof path, "lightning_logs/version_%d/result.json", version);
     result = json_load_file(path, 0, NULL);
     cr_assert_not_null(result, "no %s: %s", path, slurp("err"));
-    return result;
+    return keep(result, release_json);
 }
 
 static inline int64_t result_int(int version, const char *key) {
@@ -141,7 +181,7 @@ static inline int entries(const char *file, const char *hook) {
 
 /* Values of `name` in the rows that the recording logger got, as "x:value x:value ". */
 static inline const char *logged(const char *file, const char *name) {
-    char *text = slurp(file), *line, *out = calloc(1, 1 << 16), key[64];
+    char *text = slurp(file), *line, *out = room(1 << 16), key[64];
     size_t n = 0;
 
     snprintf(key, sizeof key, " %s=", name);
@@ -155,10 +195,10 @@ static inline const char *logged(const char *file, const char *name) {
     return out;
 }
 
-#define assert_logged(file, name, expected)                                                        \
+#define assert_logged(file, name, expected) \
     cr_assert_str_eq(logged(file, name), expected, "%s: %s", name, logged(file, name))
 
-#define assert_says(text)                                                                          \
+#define assert_says(text) \
     cr_assert_not_null(strstr(slurp("err"), text), "no \"%s\" in: %s", text, slurp("err"))
 
 static inline lh__state *checkpoint(const char *path) {
@@ -166,7 +206,7 @@ static inline lh__state *checkpoint(const char *path) {
     lh__state *s = NULL;
 
     cr_assert_eq(lh__safetensors_read(path, &s, &e), LH_OK, "%s", e.text);
-    return s;
+    return keep(s, release_state);
 }
 
 /* Do two checkpoints hold the same tensors, bit for bit, and the same metadata `keys`? The first
@@ -192,8 +232,6 @@ static inline int same_state(const char *a, const char *b, const char *const *ke
                             p ? json_dumps(p, JSON_ENCODE_ANY) : "nothing",
                             q ? json_dumps(q, JSON_ENCODE_ANY) : "nothing") < 0;
     }
-    lh__state_free(x);
-    lh__state_free(y);
     return same;
 }
 

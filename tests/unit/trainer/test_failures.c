@@ -1,13 +1,14 @@
-/* test_failures.c - whatever fails, wherever: who, where, when and why is said, everybody who was set
- * up is torn down, and the exit code tells a wrong start (2) from a failed run (1).
+/* test_failures.c - whatever fails, wherever: who, where, when and why is said, everybody who was
+ * set up is torn down, and the exit code tells a wrong start (2) from a failed run (1).
  */
 #include "lhost.h"
 #include "plugin/hooks.h"
 
 TestSuite(failures, .init = enter_folder, .fini = leave_folder, .timeout = 60);
 
-#define TWO " --limit_train_batches 2 --limit_val_batches 2 --limit_test_batches 2"                \
-            " --limit_predict_batches 2 --max_epochs 2 "
+#define TWO                                                                 \
+    " --limit_train_batches 2 --limit_val_batches 2 --limit_test_batches 2" \
+    " --limit_predict_batches 2 --max_epochs 2 "
 
 /* ---- every hook, made to fail once ---- */
 
@@ -39,8 +40,8 @@ static int run_failing(char kind, const char *hook) {
                  "--logger false " TWO "%s %s",
                  stage, kind == 'M' ? "--model.fail_in " : "", kind == 'M' ? hook : "",
                  kind == 'D' ? "--data $R --data.file rec --data.fail_in " : "",
-                 kind == 'D' ? hook : "", kind == 'C' ? "," : "", kind == 'C' ? fails : "",
-                 saving, resume);
+                 kind == 'D' ? hook : "", kind == 'C' ? "," : "", kind == 'C' ? fails : "", saving,
+                 resume);
 }
 
 static int has_event(const char *event) {
@@ -81,14 +82,15 @@ static void assert_fails(char kind, const char *hook) {
 /* A checkpoint for the hooks that load. */
 static void make_whole(const char *data) {
     lhost_works("fit --model $R %s --callback $S:dir=$D --callback $R:file=rec " SAVING TWO
-                "--max_epochs 1", data);
+                "--max_epochs 1",
+                data);
     cr_assert_eq(rename("on_train_epoch_end-0.safetensors", "whole"), 0);
 }
 
 #define IF_1(...) __VA_ARGS__
 #define IF_0(...)
-#define FAILS(kind, hook)                                                                          \
-    if (is_called(#hook))                                                                          \
+#define FAILS(kind, hook) \
+    if (is_called(#hook)) \
         assert_fails(kind, #hook);
 
 Test(failures, of_each_hook_of_the_module) {
@@ -144,7 +146,8 @@ Test(failures, teardown_in_reverse_order_of_setup) {
 /* Only those whose setup was called. */
 Test(failures, in_setup) {
     cr_assert_eq(lhost("fit --model $R --model.file rec --data $R --data.file rec "
-                       "--callback $R:file=rec,fail_in=setup " BARE TWO), 2);
+                       "--callback $R:file=rec,fail_in=setup " BARE TWO),
+                 2);
     cr_assert_eq(entries("rec", "D.teardown"), 1);
     cr_assert_eq(entries("rec", "C.teardown"), 1);
     cr_assert_eq(entries("rec", "M.teardown"), 0);
@@ -153,18 +156,20 @@ Test(failures, in_setup) {
 /* A second failure hides neither the first nor the other teardowns. */
 Test(failures, in_teardown_as_well) {
     cr_assert_eq(lhost("fit --model $R --model.file rec --model.fail_in training_step --data $R "
-                       "--data.file rec --callback $R:file=rec,fail_in=teardown " BARE TWO), 1);
+                       "--data.file rec --callback $R:file=rec,fail_in=teardown " BARE TWO),
+                 1);
     assert_says("recorder: training_step (epoch 0, step 0)");
     assert_says("teardown: ");
     cr_assert_eq(entries("rec", "D.teardown"), 1);
-    cr_assert_not_null(strstr(json_string_value(json_object_get(result_of(0), "error")),
-                              "training_step"));
+    cr_assert_not_null(
+        strstr(json_string_value(json_object_get(result_of(0), "error")), "training_step"));
     cr_assert_str_eq(json_string_value(json_object_get(result_of(0), "status")), "failed");
 }
 
 Test(failures, loggers_are_told) {
     cr_assert_eq(lhost("fit --model $R --model.fail_in on_train_batch_end " QUIET TWO
-                       "--enable_checkpointing false --logger $R:file=log"), 1);
+                       "--enable_checkpointing false --logger $R:file=log"),
+                 1);
     cr_assert_not_null(strstr(slurp("log"), "finalize failed\n"));
     remove("log");
     lhost_works("fit --model $R " QUIET TWO "--enable_checkpointing false --logger $R:file=log");
@@ -173,9 +178,11 @@ Test(failures, loggers_are_told) {
 
 Test(failures, checkpoint_of_a_failed_run) {
     cr_assert_eq(lhost("fit --model $W --model.loss fails --model.loss_at 3 " SAVING
-                       "--max_epochs 1 --callback $S:dir=$D,hooks=on_exception"), 1);
-    cr_assert_eq(json_integer_value(json_object_get(
-                     checkpoint("on_exception-0.safetensors")->meta, "global_step")), 3);
+                       "--max_epochs 1 --callback $S:dir=$D,hooks=on_exception"),
+                 1);
+    cr_assert_eq(json_integer_value(json_object_get(checkpoint("on_exception-0.safetensors")->meta,
+                                                    "global_step")),
+                 3);
 }
 
 /* ---- losses ---- */
@@ -234,4 +241,36 @@ Test(failures, empty_dataset) {
 Test(failures, stage_that_the_module_has_not) {
     cr_assert_eq(lhost("test --model $M " BARE), 2);
     assert_says("manual does not define test_step");
+}
+
+/* ---- signals ---- */
+
+/* An orderly stop between two batches: hooks, teardown, a checkpoint, and the code of the signal.
+ */
+static void assert_stops(const char *name, int number) {
+    int status;
+
+    setenv("SIGNAL", name, 1);
+    status = system("timeout --preserve-status -s $SIGNAL 0.4 " LHOST " fit --model $W " SAVING
+                    "--max_epochs -1 --callback $R:file=rec --limit_val_batches 0 "
+                    "--callback $S:dir=$D,hooks=on_exception >out 2>err");
+    cr_assert_eq(WEXITSTATUS(status), 128 + number, "%s: %d %s", name, status, slurp("err"));
+    assert_says(name);
+    cr_assert_eq(entries("rec", "C.on_exception"), 1);
+    cr_assert_eq(entries("rec", "C.teardown"), 1);
+    cr_assert_str_eq(json_string_value(json_object_get(result_of(0), "status")), "interrupted");
+    lhost_works("validate --model $W " BARE "--ckpt_path on_exception-0.safetensors");
+}
+
+Test(failures, sigterm) {
+    assert_stops("TERM", 15);
+}
+
+Test(failures, sigint) {
+    assert_stops("INT", 2);
+}
+
+Test(failures, what_is_not_there_yet) {
+    cr_assert_eq(lhost("fit --model " PLUGINS "/trainer_splits.so " BARE "--max_epochs 1"), 2);
+    assert_says("truncated back-propagation");
 }

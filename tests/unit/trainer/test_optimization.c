@@ -13,7 +13,8 @@ TestSuite(optimization, .init = enter_folder, .fini = leave_folder, .timeout = 2
 /* Weights before and after; `dir` is where the saver put them. */
 static void train(const char *dir, const char *options) {
     lhost_works("fit" BENCH SAVING "--num_sanity_val_steps 0 --limit_val_batches 0 "
-                "--callback $S:dir=$D/%s,hooks='on_train_start on_train_end' %s", dir, options);
+                "--callback $S:dir=$D/%s,hooks='on_train_start on_train_end' %s",
+                dir, options);
 }
 
 static const lh__state_tensor *weights(const char *dir, const char *hook, const char *name) {
@@ -92,6 +93,7 @@ Test(optimization, loss_among_the_outputs_is_divided) {
                     i + 1);
         mean[i] = result_metric(i, "mean_of_losses");
     }
+    cr_assert_gt(mean[0], 0.1);
     cr_assert_float_eq(mean[1], mean[0] / 2, 1e-12);
 }
 
@@ -117,7 +119,7 @@ Test(optimization, clipping_by_value) {
     change("free", &norm, &most);
     cr_assert_gt(most, 0.01);
     train("tight", F64 "--max_steps 1 --model.lr 1 --gradient_clip_val 0.01 "
-                   "--gradient_clip_algorithm value");
+                       "--gradient_clip_algorithm value");
     change("tight", &norm, &most);
     cr_assert_float_eq(most, 0.01, 1e-15);
 }
@@ -125,7 +127,7 @@ Test(optimization, clipping_by_value) {
 /* It is the gradient of the whole window that is clipped. */
 Test(optimization, clipping_the_window) {
     train("small", F64 "--max_epochs 1 --model.batch_size 4 --accumulate_grad_batches 2 "
-                   "--gradient_clip_val 0.01");
+                       "--gradient_clip_val 0.01");
     train("large", F64 "--max_epochs 1 --model.batch_size 8 --gradient_clip_val 0.01");
     cr_assert_lt(distance("small", "large"), 1e-14);
 }
@@ -161,7 +163,8 @@ Test(optimization, schedule_every_other_step) {
 /* Windows of 2 and 1 batches: a step is a window. Rows are those of stepping batches. */
 Test(optimization, schedule_while_accumulating) {
     assert_rates("--max_epochs 2 --model.schedule step --model.per_step true "
-                 "--accumulate_grad_batches 2", "0:0.1 1:0.05 2:0.025 3:0.0125 ");
+                 "--accumulate_grad_batches 2",
+                 "0:0.1 1:0.05 2:0.025 3:0.0125 ");
 }
 
 /* Patience 0 and a threshold that nothing meets: every look halves. */
@@ -173,18 +176,21 @@ Test(optimization, plateau_per_epoch) {
 /* Per step: behind the validation of the same batch, whose metric it sees. */
 Test(optimization, plateau_per_step) {
     assert_rates("--max_epochs 1 --model.schedule plateau --model.per_step true "
-                 "--val_check_interval 1", "0:0.1 1:0.05 2:0.025 ");
+                 "--val_check_interval 1",
+                 "0:0.1 1:0.05 2:0.025 ");
 }
 
 Test(optimization, plateau_without_its_metric) {
     cr_assert_eq(lhost("fit" BENCH BARE "--max_epochs 2 --model.schedule plateau "
-                       "--model.monitor nothing"), 1);
+                       "--model.monitor nothing"),
+                 1);
     assert_says("\"nothing\", which nobody logged");
 }
 
 Test(optimization, plateau_that_may_miss_its_metric) {
     assert_rates("--max_epochs 3 --model.schedule plateau --model.monitor nothing "
-                 "--model.strict false --limit_train_batches 1", "0:0.1 1:0.1 2:0.1 ");
+                 "--model.strict false --limit_train_batches 1",
+                 "0:0.1 1:0.1 2:0.1 ");
     assert_says("nothing was not logged");
 }
 
@@ -193,8 +199,8 @@ Test(optimization, epoch_cut_short) {
     json_t *optimizers, *groups;
 
     train("short", "--model.schedule step --max_steps 2 --model.items 12");
-    optimizers = json_object_get(checkpoint("short/on_train_end-0.safetensors")->meta,
-                                 "optimizer_states");
+    optimizers =
+        json_object_get(checkpoint("short/on_train_end-0.safetensors")->meta, "optimizer_states");
     groups = json_object_get(json_array_get(optimizers, 0), "groups");
     cr_assert_float_eq(json_number_value(json_object_get(json_array_get(groups, 0), "lr")), 0.1,
                        1e-12);
@@ -227,4 +233,32 @@ Test(optimization, manual_takes_no_accumulation) {
     assert_says("accumulate_grad_batches");
     cr_assert_eq(lhost("fit --model $M " BARE "--max_epochs 1 --gradient_clip_val 1"), 2);
     assert_says("gradient_clip_val");
+}
+
+/* ---- several optimizers ---- */
+
+/* The x values of the rows that hold `name`. */
+static const char *steps_of(const char *name) {
+    char *rows = copy(logged("log", name)), *out = room(1000);
+
+    for (char *row = strtok(rows, " "); row; row = strtok(NULL, " "))
+        strncat(out, row, strcspn(row, ":") + 1);
+    return out;
+}
+
+/* Both in every batch; while one steps, the other's parameters require no gradient. */
+Test(optimization, both_optimizers_every_batch) {
+    lhost_works("fit --model $V " LOGGED "--max_epochs 1");
+    cr_assert_str_eq(steps_of("loss_0"), "0:1:2:3:4:5:");
+    cr_assert_str_eq(steps_of("loss_1"), "0:1:2:3:4:5:");
+    assert_logged("log", "frozen", "0:1 1:1 2:1 3:1 4:1 5:1 ");
+    cr_assert_eq(result_int(0, "global_step"), 12);
+}
+
+/* One batch, then two, as their frequencies say. */
+Test(optimization, optimizers_take_turns) {
+    lhost_works("fit --model $V --model.first 1 --model.second 2 " LOGGED "--max_epochs 1");
+    cr_assert_str_eq(steps_of("loss_0"), "0:3:");
+    cr_assert_str_eq(steps_of("loss_1"), "1:2:4:5:");
+    cr_assert_eq(result_int(0, "global_step"), 6);
 }

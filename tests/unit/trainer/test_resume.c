@@ -1,22 +1,22 @@
-/* test_resume.c - training that was interrupted anywhere ends with the bits of training that was not.
+/* test_resume.c - training that was interrupted anywhere ends with the bits of training that was
+ * not.
  *
- * A run with everything that carries state saves a checkpoint at every call of many hooks; from each
- * of them training is resumed, and its end compared with the end of the whole run: every tensor,
- * counter, metric, optimizer, schedule and callback.
+ * A run with everything that carries state saves a checkpoint at every call of many hooks; from
+ * each of them training is resumed, and its end compared with the end of the whole run: every
+ * tensor, counter, metric, optimizer, schedule and callback.
  */
 #include "lhost.h"
 
 TestSuite(resume, .init = enter_folder, .fini = leave_folder, .timeout = 60);
 
 /* 2 epochs of 7 batches (the last one short) in windows of 3; validation after batches 3 and 6. */
-#define RUN                                                                                        \
-    "fit --model $W " SAVING "--model.items 26 --model.dropout 0.3 --model.shuffle true "          \
-    "--model.optimizer adam --model.lr 0.01 --max_epochs 2 --accumulate_grad_batches 3 "           \
+#define RUN                                                                               \
+    "fit --model $W " SAVING "--model.items 26 --model.dropout 0.3 --model.shuffle true " \
+    "--model.optimizer adam --model.lr 0.01 --max_epochs 2 --accumulate_grad_batches 3 "  \
     "--val_check_interval 3 --gradient_clip_val 0.5 --callback $R:file=rec "
 
-static const char *const keys[] = {"loops",         "metrics", "optimizer_states",
-                                   "lr_schedulers", "epoch",   "global_step",
-                                   "callbacks",     NULL};
+static const char *const keys[] = {"loops", "metrics",     "optimizer_states", "lr_schedulers",
+                                   "epoch", "global_step", "callbacks",        NULL};
 
 /* Resumes from each file of HOOK-N that the whole run left, and compares. Returns how many. */
 static int resume_from_all(const char *hook, const char *options) {
@@ -114,27 +114,28 @@ Test(resume, behind_a_skipped_rest_of_an_epoch) {
         snprintf(from, sizeof from, "--ckpt_path whole/on_train_batch_end-%d.safetensors", i);
         lhost_works(run, "part", from);
         cr_assert(same_state("whole/on_train_end-0.safetensors", "part/on_train_end-0.safetensors",
-                             keys, why), "%s: %s", from, why);
+                             keys, why),
+                  "%s: %s", from, why);
     }
 }
 
 Test(resume, manual_optimization) {
-    static const char run[] = "fit --model $M " SAVING
-                              "--max_epochs 2 --callback $S:dir=$D/%s,"
+    static const char run[] = "fit --model $M " SAVING "--max_epochs 2 --callback $S:dir=$D/%s,"
                               "hooks='on_train_batch_end on_train_end' %s";
     char why[400];
 
     lhost_works(run, "whole", "");
     lhost_works(run, "part", "--ckpt_path whole/on_train_batch_end-1.safetensors");
     cr_assert(same_state("whole/on_train_end-0.safetensors", "part/on_train_end-0.safetensors",
-                         keys, why), "%s", why);
+                         keys, why),
+              "%s", why);
 }
 
 /* What was still to be logged when the checkpoint was taken is logged by the resumed run. */
 Test(resume, rows_of_the_batch_under_way) {
-    static const char run[] = "fit --model $W " QUIET
-                              "--max_epochs 1 --num_sanity_val_steps 0 --log_every_n_steps 1 "
-                              "--logger $R:file=%s --callback $S:dir=$D,hooks='%s' %s";
+    static const char run[] =
+        "fit --model $W " QUIET "--max_epochs 1 --num_sanity_val_steps 0 --log_every_n_steps 1 "
+        "--logger $R:file=%s --callback $S:dir=$D,hooks='%s' %s";
     char *all, *rest;
 
     lhost_works(run, "log1", "on_train_batch_end on_train_epoch_end", "");
@@ -168,17 +169,18 @@ Test(resume, more_epochs) {
 
     whole("on_train_epoch_end", "");
     lhost_works(RUN "--callback $S:dir=$D/part,hooks='on_train_epoch_end on_train_end' "
-                "--ckpt_path whole/on_train_epoch_end-1.safetensors --max_epochs 4");
+                    "--ckpt_path whole/on_train_epoch_end-1.safetensors --max_epochs 4");
     lhost_works(RUN "--callback $S:dir=$D/four,hooks=on_train_end --max_epochs 4");
-    cr_assert(same_state("four/on_train_end-0.safetensors", "part/on_train_end-0.safetensors", keys,
-                         why), "%s", why);
+    cr_assert(
+        same_state("four/on_train_end-0.safetensors", "part/on_train_end-0.safetensors", keys, why),
+        "%s", why);
 }
 
 Test(resume, no_sanity_check) {
     whole("on_train_batch_end", "");
     remove("rec");
     lhost_works(RUN "--ckpt_path whole/on_train_batch_end-3.safetensors "
-                "--enable_checkpointing true");
+                    "--enable_checkpointing true");
     cr_assert_eq(entries("rec", "C.on_sanity_check_start"), 0);
     cr_assert_eq(entries("rec", "C.on_train_epoch_start"), 1); /* of epoch 1 */
     cr_assert_eq(entries("rec", "C.on_train_batch_start"), 10);
@@ -186,18 +188,18 @@ Test(resume, no_sanity_check) {
 
 /* ---- checkpoints that do not fit ---- */
 
-#define REFUSED(options, text)                                                                     \
-    do {                                                                                           \
-        cr_assert_eq(lhost(RUN options), 2, "%s", slurp("err"));                                   \
-        assert_says(text);                                                                         \
+#define REFUSED(options, text)                                   \
+    do {                                                         \
+        cr_assert_eq(lhost(RUN options), 2, "%s", slurp("err")); \
+        assert_says(text);                                       \
     } while (0)
 
 Test(resume, another_model) {
     whole("on_train_batch_end", "");
     REFUSED("--model.width 9 --ckpt_path whole/on_train_batch_end-3.safetensors", "first.weight");
     assert_says("another shape");
-    cr_assert_eq(lhost("validate --model $R " BARE
-                       "--ckpt_path whole/on_train_batch_end-3.safetensors"), 2);
+    cr_assert_eq(
+        lhost("validate --model $R " BARE "--ckpt_path whole/on_train_batch_end-3.safetensors"), 2);
     assert_says("missing layer.weight, missing layer.bias");
     assert_says("unexpected first.weight");
     assert_says("(6 in all)");

@@ -11,11 +11,11 @@ TestSuite(sequence, .init = enter_folder, .fini = leave_folder, .timeout = 20);
 
 /* Hooks of Lightning before 2.0, which its lists do not hold. */
 static const char *const older[] = {
-    "on_init_start",     "on_init_end",      "on_pretrain_routine_start",
-    "on_pretrain_routine_end", "on_epoch_start",   "on_epoch_end",
-    "on_batch_start",    "on_batch_end",     "training_step_end",
-    "validation_step_end", "test_step_end",  "training_epoch_end",
-    "validation_epoch_end", "test_epoch_end", "on_post_move_to_device",
+    "on_init_start",           "on_init_end",    "on_pretrain_routine_start",
+    "on_pretrain_routine_end", "on_epoch_start", "on_epoch_end",
+    "on_batch_start",          "on_batch_end",   "training_step_end",
+    "validation_step_end",     "test_step_end",  "training_epoch_end",
+    "validation_epoch_end",    "test_epoch_end", "on_post_move_to_device",
     "get_progress_bar_dict"};
 
 static int is_older(const char *event) {
@@ -29,7 +29,7 @@ static int is_older(const char *event) {
 
 /* The recorded events with this mark, the older hooks left out, one per line. */
 static char *recorded(char mark) {
-    char *text = slurp("rec"), *line, *out = calloc(1, 1 << 18);
+    char *text = slurp("rec"), *line, *out = room(1 << 18);
 
     while ((line = next_line(&text)))
         if (line[0] == mark && !is_older(line + 2))
@@ -59,8 +59,9 @@ static void assert_sequence(const char *file) {
 }
 
 #define RECORDED " --model $R --model.file rec --callback $R:file=rec "
-#define TWO " --limit_train_batches 2 --limit_val_batches 2 --limit_test_batches 2"                \
-            " --limit_predict_batches 2 "
+#define TWO                                                                 \
+    " --limit_train_batches 2 --limit_val_batches 2 --limit_test_batches 2" \
+    " --limit_predict_batches 2 "
 
 Test(sequence, fit) {
     lhost_works("fit" RECORDED SAVING TWO "--callback $S:dir=$D --max_epochs 1");
@@ -134,7 +135,7 @@ Test(sequence, no_training_batches) {
 
 /* The data module: before everybody, and its loaders instead of the module's. */
 Test(sequence, data_module) {
-    char *text, *line, *got = calloc(1, 4096);
+    char *text, *line, *got = room(4096);
 
     lhost_works("fit --model $R --model.file rec --data $R --data.file rec " BARE TWO
                 "--max_epochs 1");
@@ -142,8 +143,8 @@ Test(sequence, data_module) {
     while ((line = next_line(&text)))
         if (*line == 'D' && !strstr(line, "transfer"))
             strcat(strcat(got, line), "\n");
-    assert_same_lines(got, strdup("D.prepare_data\nD.setup(fit)\nD.val_dataloader\n"
-                                  "D.train_dataloader\nD.teardown(fit)\n"));
+    assert_same_lines(got, copy("D.prepare_data\nD.setup(fit)\nD.val_dataloader\n"
+                                "D.train_dataloader\nD.teardown(fit)\n"));
     cr_assert_eq(entries("rec", "M.train_dataloader"), 0);
     cr_assert_eq(entries("rec", "M.transfer_batch_to_device"), 0);
     cr_assert_eq(entries("rec", "D.transfer_batch_to_device"), 6);
@@ -180,7 +181,7 @@ Test(sequence, nesting_of_a_training_batch) {
         "> M.lr_scheduler_step\n"
         "> C.on_train_batch_end(0)\n> M.on_train_batch_end(0)\n"
         "> C.on_batch_end\n> M.on_batch_end\n";
-    char *text, *line, *got = calloc(1, 8192);
+    char *text, *line, *got = room(8192);
 
     lhost_works("fit" RECORDED BARE "--limit_train_batches 1 --limit_val_batches 0 --max_epochs 1");
     text = cut(slurp("rec"), "> M.on_before_batch_transfer", "> M.on_batch_end");
@@ -188,7 +189,7 @@ Test(sequence, nesting_of_a_training_batch) {
         if (line[0] == '>' || strstr(line, "forward") || strstr(line, "training_step(") ||
             strstr(line, "optimizer_step("))
             strcat(strcat(got, line), "\n");
-    assert_same_lines(got, strdup(expected));
+    assert_same_lines(got, copy(expected));
 }
 
 /* Entry order of one window after the other; the last batch of the epoch always steps. */
@@ -199,10 +200,11 @@ static void assert_accumulated(int accumulate, const char *expected) {
                  {"M.training_step(", "training_step"},
                  {"M.optimizer_zero_grad(", "zero_grad"},
                  {"M.backward", "backward"}};
-    char *text, *line, *got = calloc(1, 4096);
+    char *text, *line, *got = room(4096);
 
     lhost_works("fit" RECORDED BARE "--limit_train_batches 5 --limit_val_batches 0 --max_epochs 1 "
-                "--accumulate_grad_batches %d", accumulate);
+                "--accumulate_grad_batches %d",
+                accumulate);
     text = slurp("rec");
     while ((line = next_line(&text)))
         for (size_t i = 0; i < 4; i++)

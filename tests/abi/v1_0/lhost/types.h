@@ -94,8 +94,8 @@ enum { LH_TRAIN_LOADERS = 0, LH_VAL_LOADERS = 1, LH_TEST_LOADERS = 2, LH_PREDICT
 /* Severity of lh_print. */
 enum { LH_DEBUG = 0, LH_INFO = 1, LH_WARNING = 2, LH_ERROR = 3 };
 
-/* Flags of lh_log. Without STEP or EPOCH the default of the hook applies: step in training hooks
- * that run per batch, epoch elsewhere. */
+/* Flags of lh_log. What is neither asked for nor switched off is as the hook's default: step in
+ * training hooks that run per batch, epoch elsewhere. Both: NAME_step and NAME_epoch. */
 enum {
     LH_LOG_STEP = 1,           /* Lightning's on_step=True */
     LH_LOG_EPOCH = 2,          /* on_epoch=True */
@@ -172,7 +172,8 @@ enum {
     LH_ENABLE_VALIDATION = 25,
     LH_LAST_BATCH = 26, /* 1 while the last batch of the training epoch is under way */
     LH_SHOULD_LOG = 27, /* 1 if this step's metrics go to the loggers */
-    LH_NUM_LOGGERS = 28
+    LH_NUM_LOGGERS = 28,
+    LH_OPTIMIZER_IDX = 29 /* automatic optimization: whose step it is, with several optimizers */
 };
 
 /* Text properties (lh_text). Empty string when there is none. Valid until the run ends. */
