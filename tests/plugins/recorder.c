@@ -11,6 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef RECORDER_ORDER /* of the callback: the build makes one of each */
+#define RECORDER_ORDER LH_ORDER_NORMAL
+#endif
+
 struct state {
     char kind; /* M, D, C, L */
     lh_linear layer;
@@ -283,6 +287,7 @@ static const lh_datamodule data = {LH_SIZED(lh_datamodule), .state_size = sizeof
 
 static const lh_callback callback = {LH_SIZED(lh_callback), .state_size = sizeof(struct state),
                                      LH_HPARAMS(hparams), .state_key = "file",
+                                     .order = RECORDER_ORDER,
 #define X(hook, shape, m, d, c) IF_##c(.hook = C_##hook, )
                                      LH__HOOKS(X)
 #undef X

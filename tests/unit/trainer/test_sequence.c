@@ -255,6 +255,15 @@ Test(sequence, older_hooks) {
     cr_assert_eq(entries("rec", "M.get_progress_bar_dict"), 2);
 }
 
+/* Callbacks that watch metrics come behind the module in on_train_epoch_end, and nowhere else. */
+Test(sequence, callbacks_that_watch_metrics) {
+    lhost_works("fit --model $R --model.file rec --callback " PLUGINS
+                "/trainer_monitor.so:file=rec " BARE TWO "--max_epochs 1");
+    assert_before("< M.on_train_epoch_end", "> C.on_train_epoch_end");
+    assert_before("< C.on_train_epoch_start", "> M.on_train_epoch_start");
+    assert_before("< C.on_validation_end", "> M.on_validation_end");
+}
+
 /* ---- skipping ---- */
 
 /* LH_SKIP of on_train_batch_start: the rest of the epoch is left out, its end is not. */
