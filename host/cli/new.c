@@ -1,4 +1,4 @@
-/* new.c - `lhost new module|callback NAME`: the SDK's template under a new name.
+/* new.c - `lhost new model|callback NAME`: the SDK's template under a new name.
  *
  * Invariant: never writes into a folder that is already there.
  */
@@ -20,7 +20,7 @@ static const char *const template_dirs[] = {LH__INSTALLED_TEMPLATES, LH__SOURCE_
 
 static const struct {
     const char *kind, *placeholder; /* in file names and texts */
-} kinds[] = {{"module", "my_model"}, {"callback", "my_callback"}};
+} kinds[] = {{"model", "my_model"}, {"callback", "my_callback"}};
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
 /* `text` with every `from` turned to `to`; release with free. */

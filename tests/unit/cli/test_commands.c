@@ -103,7 +103,7 @@ Test(commands, print_config_can_be_run_again) {
 Test(commands, new_makes_a_plugin_that_builds) {
     char command[1024];
 
-    cr_assert_eq(lhost("new module tiny_net"), 0, "%s", err);
+    cr_assert_eq(lhost("new model tiny_net"), 0, "%s", err);
     snprintf(
         command, sizeof command,
         "cd %s/tiny_net && cc -shared -fPIC -fvisibility=hidden -I%s tiny_net.c -o tiny_net.so -lm",
@@ -111,12 +111,12 @@ Test(commands, new_makes_a_plugin_that_builds) {
     cr_assert_eq(system(command), 0);
     cr_assert_eq(lhost("inspect tiny_net/tiny_net.so"), 0, "%s", err);
     cr_expect(strstr(out, "tiny-net"), "%s", out);
-    cr_expect_eq(lhost("new module tiny_net"), 2);
+    cr_expect_eq(lhost("new model tiny_net"), 2);
     cr_expect(strstr(err, "exists"), "%s", err);
     cr_expect_eq(lhost("new callback my_watch"), 0, "%s", err);
     cr_expect_eq(lhost("new modul x"), 2);
-    cr_expect(strstr(err, "did you mean 'module'?"), "%s", err);
-    cr_expect_eq(lhost("new module ../x"), 2);
+    cr_expect(strstr(err, "did you mean 'model'?"), "%s", err);
+    cr_expect_eq(lhost("new model ../x"), 2);
 }
 
 Test(commands, inspect_refuses_what_is_no_plugin) {
