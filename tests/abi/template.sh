@@ -7,7 +7,7 @@ folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
 cp -r "$template"/. "$folder"
 
-for kind in module callback; do
+for kind in model callback; do
     make -s -C "$folder/$kind" LHOST_FLAGS="$2"
     "$1" "$folder/$kind"/my_*.so
     nm -D --defined-only "$folder/$kind"/my_*.so | awk '$3 != "lhost_plugin" { exit 1 }'
