@@ -130,8 +130,10 @@ static lh_status run_loader(lh__trainer *t, const kind *k, lh__source *s, int64_
         lh__batch_done(&batch);
         if (status < 0)
             return status;
+        if (before + t->batch_idx + 1 == all)
+            break;
         lh__show_progress(t, before + t->batch_idx + 1, all);
-        if (before + t->batch_idx + 1 < all && lh__interrupted(t) != LH_OK)
+        if (lh__interrupted(t) != LH_OK)
             return lh__failed(t);
     }
     return LH_OK;
@@ -160,7 +162,7 @@ static void show_results(lh__trainer *t) {
 }
 
 /* From on_*_epoch_end to the loggers and on_*_end. */
-static lh_status end_run(lh__trainer *t, const kind *k) {
+static lh_status end_run(lh__trainer *t, const kind *k, int64_t batches) {
     const lh_scalar *values;
     int32_t n;
 
@@ -173,6 +175,7 @@ static lh_status end_run(lh__trainer *t, const kind *k) {
         (t->phase != LH__PREDICTING && lh__call_plain(t, LH__HOOK_on_epoch_end) < 0))
         return lh__failed(t);
     lh__metrics_reduce(t->metrics, 0);
+    lh__show_progress(t, batches, batches); /* with the values of the epoch */
     n = lh__metrics_epoch_values(t->metrics, &values);
     if (n > 0 && t->phase != LH__SANITY)
         lh__log_values(t, values, n, t->progress.batches_that_stepped);
@@ -216,7 +219,7 @@ static lh_status run(lh__trainer *t, const kind *k) {
         before += limit_of(t, &s->source[i]);
     }
     t->dataloader_idx = 0;
-    return end_run(t, k);
+    return end_run(t, k, all);
 }
 
 lh_status lh__evaluation_loop(lh__trainer *t, int32_t phase) {

@@ -39,6 +39,7 @@ static void print(lh_ctx *c, int32_t level, const char *fmt, ...) {
 /* Each block is led by the address of the one before, in 64 bytes to keep what follows aligned. */
 static void *alloc(lh_ctx *c, uint64_t size) {
     lh__trainer *t = lh__of(c)->trainer;
+    void *before;
     char *block = size < SIZE_MAX - 128 ? aligned_alloc(64, 64 + (size + 63) / 64 * 64) : NULL;
 
     if (!block) {
@@ -47,8 +48,10 @@ static void *alloc(lh_ctx *c, uint64_t size) {
         return NULL;
     }
     memset(block, 0, 64 + (size + 63) / 64 * 64);
-    memcpy(block, &t->allocations, sizeof t->allocations);
-    t->allocations = block;
+    before = atomic_load(&t->allocations);
+    do
+        memcpy(block, &before, sizeof before);
+    while (!atomic_compare_exchange_weak(&t->allocations, &before, (void *)block));
     return block + 64;
 }
 

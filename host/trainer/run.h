@@ -125,7 +125,7 @@ typedef struct lh__trainer {
     atomic_int signal;    /* SIGINT or SIGTERM, once received */
     char *predictions;    /* the file that predict wrote; NULL: none */
     char exception[1100]; /* text for on_exception; empty: nothing happened */
-    void *allocations;    /* of lh_alloc, a list */
+    _Atomic(void *) allocations; /* of lh_alloc, a list; any thread adds */
 } lh__trainer;
 
 /* Fails the run; the first failure sticks. Returns `code`. */

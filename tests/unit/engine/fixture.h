@@ -51,7 +51,8 @@ static inline lh_tensor *full(lh__engine *e, int32_t dtype, double value, int32_
                               const int64_t *shape) {
     int64_t ints[1 + LH_MAX_DIMS] = {dtype};
 
-    memcpy(ints + 1, shape, (size_t)ndim * sizeof *shape);
+    for (int32_t d = 0; d < ndim; d++)
+        ints[1 + d] = shape[d];
     return call(e, LH_OP_FULL, NONE, 1 + ndim, ints, 1, &value);
 }
 

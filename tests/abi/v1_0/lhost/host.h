@@ -100,7 +100,8 @@ struct lh_host {
     double (*metric)(lh_ctx *c, const char *name); /* callback metric; NaN when there is none */
     lh_status (*has_metric)(lh_ctx *c, const char *name); /* LH_OK or LH_ENOTFOUND, unrecorded */
     const char *(*metric_name)(lh_ctx *c, int32_t i); /* of callback metrics; NULL past the end */
-    lh_status (*log_to_loggers)(lh_ctx *c, const lh_scalar *metrics, int32_t n, int64_t step);
+    lh_status (*log_to_loggers)(lh_ctx *c, const lh_scalar *metrics, int32_t n,
+                                int64_t step); /* x; -1: that of the step metrics */
     lh_status (*bar)(lh_ctx *c, const char *name, double value, int32_t show);
 
     /* Step outputs. */
