@@ -143,6 +143,8 @@ static lh_status close_batch(lh__trainer *t) {
 static lh_status end_epoch(lh__trainer *t) {
     lh__fit_progress *p = &t->progress;
 
+    if (p->batch.current.completed < t->sources[LH_TRAIN_LOADERS].batches)
+        lh__show_progress(t, p->batch.current.completed, p->batch.current.completed);
     p->epoch.current.processed++, p->epoch.total.processed++;
     lh__metrics_begin_epoch_values(t->metrics);
     if (lh__call_one_outputs(t, t->cast.module, LH__HOOK_training_epoch_end, t->epoch_outputs) < 0)

@@ -29,7 +29,8 @@ typedef struct lh__progress {
     int32_t phase; /* LH__TRAINING ... */
     int32_t n_metrics;
     int64_t epoch, max_epochs; /* max_epochs -1: no limit */
-    int64_t batch, n_batches;  /* batches done; batch 0: the loop begins; n_batches: it is over */
+    int64_t batch, n_batches;  /* batches done; batch 0: the loop begins; n_batches: it is over,
+                                  perhaps after fewer than it began with */
     const lh_scalar *metrics;  /* those marked for the bar */
 } lh__progress;
 

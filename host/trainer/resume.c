@@ -162,6 +162,15 @@ static int same_shape(const lh__state_tensor *saved, const lh__view *v) {
     return 1;
 }
 
+/* "F32 128x784" */
+static void describe(int32_t dtype, int32_t ndim, const int64_t *shape, char *out, size_t size) {
+    const lh__stored_dtype *stored = lh__stored_dtype_of(dtype);
+    size_t n = (size_t)snprintf(out, size, "%s%s", stored ? stored->name : "?", ndim ? " " : "");
+
+    for (int32_t i = 0; i < ndim && n < size; i++)
+        n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? "x" : "", (long long)shape[i]);
+}
+
 static int is_weight(const char *name) {
     return strncmp(name, "optimizer.", 10) != 0 && strncmp(name, "gradient.", 9) != 0 &&
            strncmp(name, "state.", 6) != 0 && strcmp(name, "outputs") != 0;
@@ -175,11 +184,17 @@ static lh_status check_weights(lh__trainer *t) {
     for (int64_t i = 0; i < lh__param_count(t->engine); i++) {
         const lh__param *p = lh__param_at(t->engine, i);
         const lh__state_tensor *saved = lh__state_find(t->loaded, p->name);
+        const lh__view *v = &p->tensor.view;
+        char there[100], here[100], what[220];
 
-        if (!saved)
+        if (!saved) {
             misfit(text, sizeof text, &n, "missing", p->name);
-        else if (!same_shape(saved, &p->tensor.view))
-            misfit(text, sizeof text, &n, "of another shape or dtype:", p->name);
+        } else if (!same_shape(saved, v)) {
+            describe(saved->dtype, saved->ndim, saved->shape, there, sizeof there);
+            describe(v->dtype, v->ndim, v->shape, here, sizeof here);
+            snprintf(what, sizeof what, "%s instead of %s:", there, here);
+            misfit(text, sizeof text, &n, what, p->name);
+        }
     }
     for (size_t i = 0; i < t->loaded->n_tensors; i++) {
         const char *name = t->loaded->tensors[i].name;
