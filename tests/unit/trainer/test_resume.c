@@ -199,7 +199,7 @@ Test(resume, no_sanity_check) {
 Test(resume, another_model) {
     whole("on_train_batch_end", "");
     REFUSED("--model.width 9 --ckpt_path whole/on_train_batch_end-3.safetensors", "first.weight");
-    assert_says("another shape");
+    assert_says("F32 8x32 instead of F32 9x32: first.weight");
     cr_assert_eq(
         lhost("validate --model $R " BARE "--ckpt_path whole/on_train_batch_end-3.safetensors"), 2);
     assert_says("missing layer.weight, missing layer.bias");
