@@ -47,7 +47,7 @@ typedef struct lh_module {
     lh_stage_hook *setup;            /* after the callbacks' */
     lh_hook *configure_model;        /* required: parameters and buffers */
     lh_hook *configure_optimizers;   /* required for fit: lh_adam(c, .lr = 1e-3) */
-    lh_hook *configure_ddp;          /* choose how a distributed strategy wraps the model */
+    lh_hook *configure_ddp;          /* how a strategy wraps the model; only with several ranks */
     lh_hook *on_post_move_to_device; /* parameters are where they will stay */
     lh_stage_hook *teardown;         /* also after a failure, if setup was called */
 
