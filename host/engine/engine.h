@@ -28,9 +28,9 @@ struct lh_tensor {
 };
 
 typedef struct lh__engine_options {
-    const char *device;  /* "cpu" or "ref" */
-    int32_t threads;     /* >= 1 */
-    int32_t dtype;       /* of parameters declared as 0, and of real literals: LH_F32 or LH_F64 */
+    const char *device; /* "cpu" or "ref" */
+    int32_t threads;    /* >= 1 */
+    int32_t dtype;      /* of parameters declared as 0, and of real literals: LH_F32 or LH_F64 */
     uint64_t seed;
     int32_t detect_anomaly; /* check every result; the error names operator, file and line */
 } lh__engine_options;

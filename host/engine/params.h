@@ -14,9 +14,9 @@ struct lh__param {
     lh_tensor tensor; /* first member: a parameter's tensor is the parameter */
     char *name;
     int32_t is_buffer;
-    int32_t has_grad;    /* the gradient holds something (PyTorch: grad is not None) */
-    int64_t offset;      /* in elements, within the flat buffer of its dtype */
-    lh__view grad;       /* of a parameter, after seal */
+    int32_t has_grad; /* the gradient holds something (PyTorch: grad is not None) */
+    int64_t offset;   /* in elements, within the flat buffer of its dtype */
+    lh__view grad;    /* of a parameter, after seal */
 };
 
 /* Declares a parameter (dtype 0: the engine's). Its initial values depend on the seed, its name,

@@ -1,7 +1,7 @@
 /* scheduler.h - learning-rate schedules with PyTorch's formulas.
  *
- * Invariant: the learning rates of a schedule's optimizer are a function of the options, the initial
- * rates and the numbers in lh__scheduler_state, so that saving those is enough to resume.
+ * Invariant: the learning rates of a schedule's optimizer are a function of the options, the
+ * initial rates and the numbers in lh__scheduler_state, so that saving those is enough to resume.
  */
 #ifndef LH_ENGINE_SCHEDULER_H
 #define LH_ENGINE_SCHEDULER_H
@@ -28,7 +28,7 @@ lh__scheduler *lh__scheduler_at(const lh__engine *e, int32_t i);
  * the groups. Returns how many; "best" of LH_PLATEAU_LR is infinite before the first metric. */
 typedef struct lh__number {
     const char *name;
-    double *real;     /* one of the two is set */
+    double *real; /* one of the two is set */
     int64_t *integer;
 } lh__number;
 int32_t lh__scheduler_state(lh__scheduler *s, lh__number out[8]);

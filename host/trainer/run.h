@@ -122,9 +122,9 @@ typedef struct lh__trainer {
     lh__writer *writer;
     lh__logwriter *logwriter;
     lh__signals *signals;
-    atomic_int signal;    /* SIGINT or SIGTERM, once received */
-    char *predictions;    /* the file that predict wrote; NULL: none */
-    char exception[1100]; /* text for on_exception; empty: nothing happened */
+    atomic_int signal;           /* SIGINT or SIGTERM, once received */
+    char *predictions;           /* the file that predict wrote; NULL: none */
+    char exception[1100];        /* text for on_exception; empty: nothing happened */
     _Atomic(void *) allocations; /* of lh_alloc, a list; any thread adds */
 } lh__trainer;
 

@@ -113,8 +113,8 @@ static void run_tile(void *arg, int64_t tile) {
         fill_bias(p, c, m, column, n);
     if (p->dtype == LH_F32)
         p->blas->sgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)m, (int)n, (int)p->k, 1,
-                       (const float *)p->a.data + a, p->a.ld, (const float *)p->b.data + b,
-                       p->b.ld, (float)beta, (float *)c, (int)p->n);
+                       (const float *)p->a.data + a, p->a.ld, (const float *)p->b.data + b, p->b.ld,
+                       (float)beta, (float *)c, (int)p->n);
     else
         p->blas->dgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)m, (int)n, (int)p->k, 1,
                        (const double *)p->a.data + a, p->a.ld, (const double *)p->b.data + b,

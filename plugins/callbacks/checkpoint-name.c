@@ -1,8 +1,6 @@
 /* checkpoint-name.c - names of checkpoints; the rules are those of Lightning's ModelCheckpoint. */
 #include "checkpoint-name.h"
 
-#include "../number.h"
-
 #include <ctype.h>
 
 /* A name being written; `used` goes on counting when it no longer fits. */
@@ -41,7 +39,7 @@ static struct value value_of(lh_ctx *c, const char *metric) {
 
 /* The digits of a value without a type: an integer as such, another number with a fraction. */
 static void print_plain(char *out, struct value v) {
-    print_number(out, v.number);
+    lh_real_text(out, v.number);
     if (!v.is_integer && isfinite(v.number) && !strpbrk(out, ".e"))
         strcat(out, ".0");
 }

@@ -7,7 +7,6 @@
  * appended. A reader at any time sees a header and whole rows under it. Quoting is that of RFC
  * 4180.
  */
-#include "../number.h"
 #include "output.h"
 
 #include <errno.h>
@@ -145,7 +144,7 @@ static void add_header(struct output *o, const struct csv *m) {
 static lh_status add_rows(lh_ctx *c, struct output *o, const struct csv *m) {
     const struct cell **row = calloc((size_t)m->n_columns, sizeof *row);
     const struct cell *next = m->cells, *end = m->cells + m->n_cells;
-    char number[NUMBER_SIZE];
+    char number[LH_REAL_SIZE];
 
     if (!row)
         return lh_fail(c, LH_ENOMEM, "out of memory for %s", m->path);
@@ -160,7 +159,7 @@ static lh_status add_rows(lh_ctx *c, struct output *o, const struct csv *m) {
                 output_text(o, ",");
             if (!row[m->sorted[i]])
                 continue;
-            print_number(number, row[m->sorted[i]]->value);
+            lh_real_text(number, row[m->sorted[i]]->value);
             output_text(o, number);
         }
         output_text(o, "\n");

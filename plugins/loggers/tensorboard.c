@@ -6,7 +6,6 @@
  * summary.proto and of plugins/hparams/plugin_data.proto. Invariant: bytes reach the file in whole
  * records, so that a reader can follow while the run goes on.
  */
-#include "../number.h"
 #include "output.h"
 
 #include <errno.h>

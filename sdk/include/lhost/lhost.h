@@ -6,6 +6,7 @@
  *     optim.h  optimizers and learning-rate schedules
  *     data.h   datasets and loaders
  *     run.h    errors, hyper-parameters, metrics, the trainer, checkpoint state
+ *     text.h   numbers as text
  *
  * All of it is header-only: a plugin links against nothing.
  */
@@ -18,5 +19,6 @@
 #include "ops.h"
 #include "optim.h"
 #include "run.h"
+#include "text.h"
 
 #endif

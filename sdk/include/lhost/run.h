@@ -32,8 +32,8 @@ static inline void *lh_alloc(lh_ctx *c, uint64_t size) {
  *     static const lh_hparam_spec hparams[] = {
  *         LH_HPARAM_REAL("lr", 1e-3, 0, 1, "learning rate"),
  *         LH_HPARAM_INT("hidden", 128, 1, 65536, "width of the hidden layer")};
- * and `LH_HPARAMS(hparams)` among the initialisers of the plugin. min == max == 0: unbounded. A real
- * whose default is NAN may be left open: lh_hparam then gives NaN. */
+ * and `LH_HPARAMS(hparams)` among the initialisers of the plugin. min == max == 0: unbounded. A
+ * real whose default is NAN may be left open: lh_hparam then gives NaN. */
 #define LH_HPARAM_REAL(name_, default_, min_, max_, help_) \
     { LH_SIZED(lh_hparam_spec), LH_REAL, name_, help_, NULL, default_, min_, max_ }
 #define LH_HPARAM_INT(name_, default_, min_, max_, help_) \

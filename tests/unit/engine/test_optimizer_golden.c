@@ -115,7 +115,8 @@ static double worst(const lh__param *p, const char *expected) {
     for (int64_t i = 0; i < NUMEL; i++) {
         double e = element(&want, i), off = fabs(value_at(p, i) - e);
 
-        off /= want.dtype == LH_F64 ? 1e-12 * fmax(fabs(e), 0.01) : ldexp(F32_ULPS, -23) * fmax(fabs(e), 1);
+        off /= want.dtype == LH_F64 ? 1e-12 * fmax(fabs(e), 0.01)
+                                    : ldexp(F32_ULPS, -23) * fmax(fabs(e), 1);
         if (!(off <= most))
             most = off;
     }
