@@ -86,6 +86,19 @@ static void hash_image(lh__plugin *p) {
         snprintf(p->sha256 + 2 * i, 3, "%02x", digest[i]);
 }
 
+/* Libraries with threads, devices or memory of their own, which two copies would fight over. */
+static void warn_of_libraries(lh__plugin *p) {
+    static const char *const shared[] = {"libopenblas", "libcudart", "libcublas", "libnccl"};
+
+    for (int i = 0; i < p->elf.needed.count; i++)
+        for (size_t k = 0; k < sizeof shared / sizeof *shared; k++)
+            if (strncmp(p->elf.needed.at[i], shared[k], strlen(shared[k])) == 0)
+                warn(p,
+                     "plugin %s brings %s, of which the host has its own; compute with the "
+                     "operators of lhost/ops.h instead",
+                     p->name, p->elf.needed.at[i]);
+}
+
 /* What static inspection found: refused, or worth a warning. */
 static lh_status judge_elf(lh__plugin *p, lh__error *err) {
     const lh__elf *e = &p->elf;
@@ -122,6 +135,7 @@ static lh_status judge_elf(lh__plugin *p, lh__error *err) {
              "plugin %s defines symbols that are shared across plugins; compile it with "
              "-fno-gnu-unique",
              p->name);
+    warn_of_libraries(p);
     return LH_OK;
 }
 

@@ -135,6 +135,14 @@ Test(plugin, warns_of_exports_and_names_the_cure) {
     lh__plugin_free(p);
 }
 
+Test(plugin, warns_of_a_second_blas) {
+    lh__plugin *p = lh__plugin_load(PLUGINS "/own_blas.so", NULL, NULL);
+
+    cr_assert_eq(p->n_warnings, 1);
+    cr_assert(strstr(p->warnings[0], "own-blas brings libopenblas.so"), "%s", p->warnings[0]);
+    lh__plugin_free(p);
+}
+
 Test(plugin, is_found_by_path_and_by_name) {
     char *by_path, *by_name, *by_file;
 
