@@ -137,9 +137,11 @@ Test(plugin, warns_of_exports_and_names_the_cure) {
 
 Test(plugin, warns_of_a_second_blas) {
     lh__plugin *p = lh__plugin_load(PLUGINS "/own_blas.so", NULL, NULL);
+    int found = 0;
 
-    cr_assert_eq(p->n_warnings, 1);
-    cr_assert(strstr(p->warnings[0], "own-blas brings libopenblas.so"), "%s", p->warnings[0]);
+    for (int i = 0; i < p->n_warnings; i++)
+        found += strstr(p->warnings[i], "own-blas brings libopenblas.so") != NULL;
+    cr_assert_eq(found, 1);
     lh__plugin_free(p);
 }
 
