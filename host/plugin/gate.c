@@ -275,6 +275,19 @@ void *lh__tables_copy_at(lh__tables_copy *copy, lh__table t) {
     return tables[t];
 }
 
+/* A hook that has an older name goes by the present one in our copy. */
+static lh_status resolve_names(const gate *g, lh_module *m) {
+    if (m->configure_model && m->configure_sharded_model)
+        return lh__fail(g->err, LH_EPLUGIN,
+                        "plugin %s: its module sets configure_model and configure_sharded_model, "
+                        "the older name of the same; set one of the two",
+                        g->plugin);
+    if (m->configure_sharded_model)
+        m->configure_model = m->configure_sharded_model;
+    m->configure_sharded_model = NULL;
+    return LH_OK;
+}
+
 /* Copies and checks table `t`, which the root has at `src`. */
 static lh_status copy_table(const gate *g, lh__table t, const void *src, lh__tables_copy *out) {
     const lh__table_info *info = &lh__tables[t];
@@ -289,6 +302,8 @@ static lh_status copy_table(const gate *g, lh__table t, const void *src, lh__tab
         return status;
     head.hparams = out->hparams[t];
     memcpy((char *)table + offsetof(table_head, hparams), &head.hparams, sizeof head.hparams);
+    if (t == LH__TABLE_MODULE && (status = resolve_names(g, table)) != LH_OK)
+        return status;
     return check_hooks(g, table, t);
 }
 

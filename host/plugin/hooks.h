@@ -45,6 +45,7 @@ typedef enum lh__table {
     X(prepare_data, PLAIN, 1, 1, 0)                    \
     X(setup, STAGE, 1, 1, 1)                           \
     X(configure_model, PLAIN, 1, 0, 0)                 \
+    X(configure_sharded_model, PLAIN, 1, 0, 0)         \
     X(configure_optimizers, PLAIN, 1, 0, 0)            \
     X(configure_ddp, PLAIN, 1, 0, 0)                   \
     X(on_post_move_to_device, PLAIN, 1, 0, 0)          \

@@ -276,7 +276,8 @@ static const lh_module module = {LH_SIZED(lh_module), .state_size = sizeof(struc
 #define X(hook, shape, m, d, c) IF_##m(.hook = M_##hook, )
                                  LH__HOOKS(X)
 #undef X
-};
+                                 /* configure_model goes by one name only */
+                                 .configure_sharded_model = NULL};
 
 static const lh_datamodule data = {LH_SIZED(lh_datamodule), .state_size = sizeof(struct state),
                                    LH_HPARAMS(hparams),

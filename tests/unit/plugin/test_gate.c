@@ -27,6 +27,7 @@ static verdict verdicts[] = {
     {"endless_table", 0, {"plugin endless-table", "struct_size 65536"}},
     {"long_zero", 1, {"", ""}},
     {"long_set", 0, {"plugin long-set: its module sets a member at byte", "newer lhost"}},
+    {"both_names", 0, {"sets configure_model and configure_sharded_model", "one of the two"}},
     {"missing_hook", 0, {"plugin missing-hook: its module lacks configure_model", ""}},
     {"missing_step", 0, {"plugin missing-step: its module lacks a step", "training_step"}},
     {"kinds_differ", 0, {"kinds names a callback", "not set"}},

@@ -135,6 +135,15 @@ Test(plugin, warns_of_exports_and_names_the_cure) {
     lh__plugin_free(p);
 }
 
+Test(plugin, takes_a_hook_under_its_older_name) {
+    lh__plugin *p = lh__plugin_load(PLUGINS "/older_name.so", NULL, NULL);
+
+    cr_assert_not_null(p);
+    cr_assert(p->module.configure_model);
+    cr_assert_null(p->module.configure_sharded_model);
+    lh__plugin_free(p);
+}
+
 Test(plugin, warns_of_a_second_blas) {
     lh__plugin *p = lh__plugin_load(PLUGINS "/own_blas.so", NULL, NULL);
     int found = 0;

@@ -42,14 +42,15 @@ typedef struct lh_module {
     int32_t manual_optimization; /* 1: training_step calls lh_backward and lh_optimizer_step */
 
     /* Once per run, in this order. */
-    lh_hook *configure_callbacks;    /* lh_use_callback(c, "early-stop:monitor=val_loss") */
-    lh_hook *prepare_data;           /* download, once per node; keep no state in self */
-    lh_stage_hook *setup;            /* after the callbacks' */
-    lh_hook *configure_model;        /* required: parameters and buffers */
-    lh_hook *configure_optimizers;   /* required for fit: lh_adam(c, .lr = 1e-3) */
-    lh_hook *configure_ddp;          /* how a strategy wraps the model; only with several ranks */
-    lh_hook *on_post_move_to_device; /* parameters are where they will stay */
-    lh_stage_hook *teardown;         /* also after a failure, if setup was called */
+    lh_hook *configure_callbacks;     /* lh_use_callback(c, "early-stop:monitor=val_loss") */
+    lh_hook *prepare_data;            /* download, once per node; keep no state in self */
+    lh_stage_hook *setup;             /* after the callbacks' */
+    lh_hook *configure_model;         /* required: parameters and buffers */
+    lh_hook *configure_sharded_model; /* older name of configure_model: set one of the two */
+    lh_hook *configure_optimizers;    /* required for fit: lh_adam(c, .lr = 1e-3) */
+    lh_hook *configure_ddp;           /* how a strategy wraps the model; only with several ranks */
+    lh_hook *on_post_move_to_device;  /* parameters are where they will stay */
+    lh_stage_hook *teardown;          /* also after a failure, if setup was called */
 
     /* Data: call lh_loader once per loader of the stage. Requested when first needed. */
     lh_hook *train_dataloader, *val_dataloader, *test_dataloader, *predict_dataloader;
