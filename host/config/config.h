@@ -64,9 +64,6 @@ void lh__config_free(lh__config *c);
  * "command line", "default". */
 const char *lh__config_origin(const lh__config *c, const char *path);
 
-/* Puts resolved hyper-parameters (lh__hparams_resolve) in the tree in place of those given. */
-lh_status lh__config_adopt(lh__config *c, const lh__choice *given, const json_t *resolved);
-
 /* The tree as YAML, enough to repeat the run. A new text, release with free; NULL: out of memory.
  */
 char *lh__config_dump(const lh__config *c);

@@ -156,21 +156,6 @@ fail:
     return NULL;
 }
 
-lh_status lh__config_adopt(lh__config *c, const lh__choice *given, const json_t *resolved) {
-    const char *dot = strchr(given->where, '.');
-    size_t n = dot ? (size_t)(dot - given->where) : strlen(given->where);
-    char head[32] = "";
-    json_t *map;
-
-    memcpy(head, given->where, n < sizeof head ? n : sizeof head - 1);
-    map = json_object_get(c->tree, head);
-    if (dot)
-        map = json_array_get(map, (size_t)atoi(dot + 1));
-    if (!map) /* a logger that is there by default */
-        return LH_OK;
-    return json_object_update(map, (json_t *)resolved) == 0 ? LH_OK : LH_ENOMEM;
-}
-
 /* ---- NAME:key=value,... ---- */
 
 /* The end of a value: the next comma outside quotes, brackets and braces. */

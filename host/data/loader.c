@@ -226,14 +226,6 @@ int32_t lh__loader_workers(const lh__loader *l) {
     return l->n_workers;
 }
 
-int64_t lh__loader_batch_size(const lh__loader *l) {
-    return l->options.batch_size;
-}
-
-const lh_dataset *lh__loader_dataset(const lh__loader *l) {
-    return l->dataset;
-}
-
 /* Filling. */
 
 /* Takes a free slot for the next batch, or NULL if there is none or all batches are claimed. The

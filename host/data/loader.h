@@ -40,8 +40,6 @@ void lh__loader_free(lh__loader *l);
 
 int64_t lh__loader_batches(const lh__loader *l); /* in an epoch */
 int32_t lh__loader_workers(const lh__loader *l); /* threads decided upon */
-int64_t lh__loader_batch_size(const lh__loader *l);
-const lh_dataset *lh__loader_dataset(const lh__loader *l);
 
 /* The next batch will be number `first` of epoch `epoch`; the epoch ends before batch `limit` (-1,
  * or more than there are: where the data ends). Whatever was fetched before is dropped, batches

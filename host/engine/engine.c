@@ -83,14 +83,6 @@ void lh__engine_set_error(lh__engine *e, lh__error *err) {
     e->err = err;
 }
 
-const lh__device *lh__engine_device(const lh__engine *e) {
-    return e->device;
-}
-
-lh__pool *lh__engine_pool(const lh__engine *e) {
-    return e->pool;
-}
-
 const lh__engine_options *lh__engine_get_options(const lh__engine *e) {
     return &e->options;
 }

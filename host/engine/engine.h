@@ -41,8 +41,6 @@ void lh__engine_free(lh__engine *e); /* NULL allowed */
 
 /* Where the engine's errors go: the first one sticks until the caller clears it. Never NULL. */
 void lh__engine_set_error(lh__engine *e, lh__error *err);
-const lh__device *lh__engine_device(const lh__engine *e);
-lh__pool *lh__engine_pool(const lh__engine *e);
 const lh__engine_options *lh__engine_get_options(const lh__engine *e);
 
 /* Phases keep the random numbers of training apart from those of evaluation. */

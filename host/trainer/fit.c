@@ -4,6 +4,7 @@
  * its batches and end_epoch. A checkpoint keeps which of these comes next (progress.position), and
  * resume enters the loop there: what the uninterrupted run would have done is done, once.
  */
+#include "trainer/logwriter.h"
 #include "trainer/run.h"
 
 static lh_status begin_epoch(lh__trainer *t) {
@@ -168,6 +169,7 @@ static lh_status close_epoch(lh__trainer *t) {
     n = lh__metrics_epoch_values(t->metrics, &values);
     if (n > 0)
         lh__log_values(t, values, n, p->batches_that_stepped - 1);
+    lh__logwriter_flush(t->logwriter);
     p->epoch.current.completed++, p->epoch.total.completed++;
     t->crumb->epoch = lh__current_epoch(t);
     p->position = LH__AT_BATCH;

@@ -236,6 +236,8 @@ void lh__logwriter_saved(lh__logwriter *w, const char *path) {
 }
 
 void lh__logwriter_flush(lh__logwriter *w) {
+    if (!w)
+        return;
     pthread_mutex_lock(&w->lock);
     w->is_hurried = 1;
     pthread_cond_signal(&w->work);

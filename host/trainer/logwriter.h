@@ -19,7 +19,7 @@ void lh__logwriter_push(lh__logwriter *w, const lh_scalar *values, int32_t n, in
 /* Asks for after_save_checkpoint of every logger. [any] */
 void lh__logwriter_saved(lh__logwriter *w, const char *path);
 
-/* Has what was pushed so far saved soon. */
+/* Has what was pushed so far saved at once, behind the caller. NULL allowed. */
 void lh__logwriter_flush(lh__logwriter *w);
 
 /* Writes everything, finalizes the loggers with `outcome`, ends the thread. NULL allowed. */

@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -132,6 +133,8 @@ json_t *lh__result_json(const lh__trainer *t, const char *status) {
         t->log_dir, "predictions", t->predictions, "plugins", plugins_json(t), "seconds", seconds,
         "error", t->failure.code ? t->failure.text : NULL);
 
+    if (t->best_path && !isnan(t->best_score))
+        lh__json_put_real(r, "best_score", t->best_score);
     lh__json_put_real(seconds, "total", lh__now() - t->start_time);
     if (t->first_step_seconds > 0)
         lh__json_put_real(seconds, "first_step", t->first_step_seconds - t->data_seconds);

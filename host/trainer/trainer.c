@@ -276,7 +276,6 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
     t->previous = previous;
     t->requesting = -1;
     t->start_time = lh__now();
-    t->best_score = 0;
     t->crumb->plugin = -1;
     *t->crumb->log_dir = *t->crumb->best = *t->crumb->last = 0;
     t->host = (lh_host){LH_SIZED(lh_host), .abi_major = LH_ABI_MAJOR, .abi_minor = LH_ABI_MINOR};

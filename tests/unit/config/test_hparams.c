@@ -73,24 +73,6 @@ Test(hparams, unknown_names_suggest_the_nearest) {
             WORDS("--model", "m.so", "--model.zzzzzz", "3"));
 }
 
-Test(hparams, adopted_values_repeat_the_run) {
-    lh__config c = load(NULL, WORDS("--model", "m.so", "--model.lr", "1e-2", "--callback",
-                                    "early-stop:patience=3"));
-    lh__error e = {0};
-    json_t *out = lh__hparams_resolve(specs, N, &c.models[0], "net", &c, &e);
-    lh__config again;
-    char *text;
-
-    cr_assert_eq(lh__config_adopt(&c, &c.models[0], out), LH_OK);
-    text = lh__config_dump(&c);
-    again = load(NULL, WORDS("-c", file_with("adopted.yaml", text)));
-    cr_expect(json_equal(again.models[0].hparams, out), "%s", text);
-    free(text);
-    json_decref(out);
-    lh__config_free(&c);
-    lh__config_free(&again);
-}
-
 static const struct {
     const char *text, *json; /* json NULL: refused */
 } choices[] = {
