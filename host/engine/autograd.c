@@ -127,6 +127,7 @@ static lh_status walk(lh__engine *e, lh_tensor *loss, lh_tensor *target, int32_t
                             n->file ? n->file : "?", n->line, n->row->name);
         n->spent = !retain;
         e->under = n;
+        *n->joint = NULL;
         for (int32_t i = 0; i < n->n_in && status == LH_OK; i++) {
             const lh_tensor *in = n->in[i];
             int32_t leads = in->node || in == target || (in->param && !target);
@@ -142,10 +143,11 @@ static lh_status walk(lh__engine *e, lh_tensor *loss, lh_tensor *target, int32_t
     return LH_OK;
 }
 
-/* The common part of both entries: seeds, walks, tidies up. Returns the target's gradient. */
+/* The common part of both entries: seeds, walks, tidies up. The gradient's operators go on the tape
+ * where `record` is set. */
 static lh_status run(lh__engine *e, lh_tensor *loss, double scale, lh_tensor *target,
-                     int32_t retain, int32_t *found, lh_tensor **gradient) {
-    int32_t recording = lh__set_grad_enabled(e, 0);
+                     int32_t retain, int32_t record, int32_t *found, lh_tensor **gradient) {
+    int32_t recording = lh__set_grad_enabled(e, record);
     lh_status status = LH_ENOMEM;
 
     loss->grad = seed(e, loss, scale);
@@ -184,19 +186,19 @@ lh_status lh__backward(lh__engine *e, lh_tensor *loss, double scale, int32_t ret
         g = status == LH_OK ? seed(e, loss, scale) : NULL;
         return g ? deliver(e, loss->param, g) : e->err->code;
     }
-    status = run(e, loss, scale, NULL, retain_graph, &found, &none);
+    status = run(e, loss, scale, NULL, retain_graph, 0, &found, &none);
     if (status == LH_OK && !found)
         return lh__fail(e->err, LH_ESTATE,
                         "backward: the loss depends on no parameter that requires a gradient");
     return status;
 }
 
-lh_tensor *lh__grad_of(lh__engine *e, lh_tensor *loss, lh_tensor *x) {
+lh_tensor *lh__grad_of(lh__engine *e, lh_tensor *loss, lh_tensor *x, int32_t create_graph) {
     lh_tensor *gradient = NULL;
     int32_t found = 0;
 
     if (!loss || !x || check_loss(e, loss) != LH_OK ||
-        run(e, loss, 1.0, x, 1, &found, &gradient) != LH_OK)
+        run(e, loss, 1.0, x, 1, create_graph, &found, &gradient) != LH_OK)
         return NULL;
     if (!gradient)
         lh__fail(e->err, LH_ESTATE,

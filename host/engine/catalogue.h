@@ -1,15 +1,15 @@
 /* catalogue.h - one row per operator: what it is called with, what comes out, how it is derived.
  *
  * Invariant: everything that the engine knows of an operator is in its row; a kernel sees only
- * calls that passed the row's rules. A new operator is a code in ops.h, a row here and a kernel per
- * device.
+ * calls that passed the row's rules. A new operator is a code in ops.h, a row in a family's file (engine/operators) and a
+ * kernel per device, or a composition of other operators.
  */
 #ifndef LH_ENGINE_CATALOGUE_H
 #define LH_ENGINE_CATALOGUE_H
 
 #include "engine/engine.h"
 
-enum { LH__MAX_INTS = 16, LH__MAX_INPUTS = 3, LH__ANY = -1 };
+enum { LH__MAX_INTS = 24, LH__MAX_INPUTS = 6, LH__ANY = -1 };
 
 typedef struct lh__row lh__row;
 
@@ -24,6 +24,7 @@ struct lh__node {
     const double *reals;
     int32_t n_in, n_ints, n_reals;
     int32_t spent; /* a backward without retain_graph went through it */
+    lh_tensor **joint; /* what the gradients to its inputs share, while one walk is at it */
     const char *file;
     int32_t line;
     lh__philox_key key;
@@ -69,22 +70,41 @@ enum {
     LH__REPLAYS = 2,    /* its key is that of the node being derived */
     LH__TRAIN_ONLY = 4, /* the identity in evaluation mode */
     LH__COPIES = 8,     /* computed by the kernel of LH__OP_COPY */
-    LH__LANDS = 16      /* may be written where e->landing says */
+    LH__LANDS = 16,     /* may be written where e->landing says */
+    LH__LEAF = 32       /* the result requires a gradient and has no history */
 };
 
+/* Computes the result of a checked call with other operators, whose gradients then make up its own.
+ * NULL without an error recorded: this call goes to the row's kernel. */
+typedef lh_tensor *lh__compose(lh__check *c);
+
+typedef struct lh__count {
+    int8_t min, max; /* LH__ANY: no maximum */
+} lh__count;
+
 struct lh__row {
+    uint32_t op;
     const char *name;
     const char *inputs; /* their names, for messages: "x weight bias" */
-    int8_t min_in, max_in;
-    int8_t min_ints, max_ints, n_reals; /* LH__ANY: no maximum */
+    lh__count in, ints, reals;
     uint8_t flags;
     lh__dtype_rule dtype;
     lh__shape_rule *shape;
     lh__gradient *gradient[LH__MAX_INPUTS]; /* per input; of any number of inputs: the first */
+    lh__compose *compose;                   /* instead of a kernel, or NULL */
 };
 
-/* The row of an operator, or NULL. */
+/* Related operators: a file of engine/operators. */
+typedef struct lh__family {
+    const lh__row *rows;
+    int64_t count;
+} lh__family;
+
+/* The row of an operator, or NULL. O(operators). */
 const lh__row *lh__row_of(uint32_t op);
+
+/* All rows by their operators' numbers, LH__OP_LIMIT of them, NULL where there is none. */
+void lh__rows_fill(const lh__row **rows);
 
 /* The gradient function of an input, or NULL. */
 lh__gradient *lh__row_gradient(const lh__row *row, int32_t input);

@@ -65,6 +65,7 @@ lh__engine *lh__engine_new(const lh__engine_options *o, lh__error *err) {
     e->device = device;
     e->err = &e->own_err;
     e->training = e->grad_enabled = 1;
+    lh__rows_fill(e->rows);
     return e;
 }
 

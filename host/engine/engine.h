@@ -81,9 +81,11 @@ double lh__item(lh__engine *e, const lh_tensor *t);
  * its tape was used up by an earlier call without retain_graph. */
 lh_status lh__backward(lh__engine *e, lh_tensor *loss, double scale, int32_t retain_graph);
 
-/* Gradient of the scalar `loss` to `x`, a tensor of this step with requires_grad set (for tests and
- * for gradients of inputs); a tensor of this step, or NULL. */
-lh_tensor *lh__grad_of(lh__engine *e, lh_tensor *loss, lh_tensor *x);
+/* Gradient of the scalar `loss` to `x`, a tensor of this step that required a gradient when it was
+ * used; a tensor of this step, or NULL. Adds to no parameter's gradient, leaves the tape as it is.
+ * With create_graph the gradient is itself on the tape, so that a loss may be made of it; an
+ * operator without a second derivative then ends the graph with an error in lh__backward. */
+lh_tensor *lh__grad_of(lh__engine *e, lh_tensor *loss, lh_tensor *x, int32_t create_graph);
 
 /* Bytes of the step arena in use and reserved; how often it had to grow since the start. */
 typedef struct lh__arena_use {

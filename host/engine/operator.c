@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/shapes.h"
+#include "engine/operators/rules.h"
 #include "engine/state.h"
 #include "kernels/view.h"
 
@@ -119,17 +119,23 @@ static lh_status record(const lh__check *c, lh_tensor *out, lh__philox_key key) 
 
     if (!c->e->grad_enabled)
         return LH_OK;
-    for (int32_t i = 0; i < c->n_in; i++)
+    for (int32_t i = 0; i < c->n_in; i++) {
+        if (c->in[i]->requires_grad && !lh__row_gradient(c->row, i) &&
+            c->call->op >= LH__OP_RELU_GRAD)
+            return lh__reject(c, LH_EUNSUPPORTED, "it can't be derived once more");
         any |= c->in[i]->requires_grad && lh__row_gradient(c->row, i);
-    if (!any || (out->view.dtype != LH_F32 && out->view.dtype != LH_F64))
+    }
+    if (!any || !lh__dtype_is_real(out->view.dtype))
         return LH_OK;
-    n = lh__arena_alloc(&c->e->arena, sizeof *n + n_in * sizeof(lh_tensor *) + ints + reals + n_in);
+    n = lh__arena_alloc(&c->e->arena,
+                        sizeof *n + (1 + n_in) * sizeof(lh_tensor *) + ints + reals + n_in);
     if (!n)
         return lh__reject(c, LH_ENOMEM, "no memory to record it");
-    p = (char *)(n + 1);
+    p = (char *)(n + 1) + sizeof(lh_tensor *);
     *n = (lh__node){.row = c->row,
                     .older = c->e->tape,
                     .out = out,
+                    .joint = (lh_tensor **)(n + 1),
                     .in = (lh_tensor **)p,
                     .ints = (int64_t *)(p + n_in * sizeof(lh_tensor *)),
                     .reals = (double *)(p + n_in * sizeof(lh_tensor *) + ints),
@@ -140,6 +146,7 @@ static lh_status record(const lh__check *c, lh_tensor *out, lh__philox_key key) 
                     .file = call->file,
                     .line = call->line,
                     .key = key};
+    *n->joint = NULL;
     for (int32_t i = 0; i < c->n_in; i++) {
         n->in[i] = c->in[i];
         n->needs[i] = c->in[i]->requires_grad && lh__row_gradient(c->row, i);
@@ -153,18 +160,18 @@ static lh_status record(const lh__check *c, lh_tensor *out, lh__philox_key key) 
     return LH_OK;
 }
 
-static int within(int32_t n, int32_t min, int32_t max) {
-    return n >= min && (max == LH__ANY || n <= max);
+static int within(int32_t n, lh__count count) {
+    return n >= count.min && (count.max == LH__ANY || n <= count.max);
 }
 
 /* What doesn't need a look at the operands. */
 static lh_status check_counts(const lh__check *c) {
     const lh__row *row = c->row;
     const lh_op_call *call = c->call;
-    int32_t bad_in = !within(call->n_inputs, row->min_in, row->max_in);
+    int32_t bad_in = !within(call->n_inputs, row->in);
 
-    if (!bad_in && within(call->n_ints, row->min_ints, row->max_ints) &&
-        call->n_ints <= LH__MAX_INTS && call->n_reals == row->n_reals)
+    if (!bad_in && within(call->n_ints, row->ints) &&
+        call->n_ints <= LH__MAX_INTS && within(call->n_reals, row->reals))
         return LH_OK;
     return lh__fail(c->e->err, LH_EINVAL,
                     "%s:%d: %s: called with %d operands, %d integers and %d reals; see lhost/ops.h",
@@ -187,14 +194,47 @@ static lh_status take_inputs(lh__check *c, lh_tensor **few, int32_t room) {
     return LH_OK;
 }
 
-lh_tensor *lh__op(lh__engine *e, const lh_op_call *call) {
+/* Authors reach the operators of ops.h; gradients and compositions reach all. */
+static const lh__row *row_of(const lh__engine *e, uint32_t op) {
+    return op < LH__OP_RELU_GRAD || (op < LH__OP_LIMIT && (e->under || e->outer)) ? e->rows[op]
+                                                                                  : NULL;
+}
+
+/* The result of a composed operator; *done = 0: this call needs the kernel. */
+static lh_tensor *compose(lh__check *c, int32_t *done) {
+    lh__engine *e = c->e;
+    const lh_op_call *outer = e->outer;
+    lh_tensor *out;
+
+    if (!outer)
+        e->outer = c->call;
+    out = c->row->compose(c);
+    e->outer = outer;
+    *done = out || e->err->code != LH_OK;
+    return out;
+}
+
+/* A call from within a composition or a gradient takes the place of the one that it serves. */
+static lh_op_call placed(const lh__engine *e, const lh_op_call *call) {
+    lh_op_call placed = *call;
+
+    if (!call->file && e->outer)
+        placed.file = e->outer->file, placed.line = e->outer->line;
+    else if (!call->file && e->under)
+        placed.file = e->under->file, placed.line = e->under->line;
+    return placed;
+}
+
+lh_tensor *lh__op(lh__engine *e, const lh_op_call *given) {
+    const lh_op_call placed_call = placed(e, given), *call = &placed_call;
+    int32_t done;
     lh__check c;
     lh_tensor *few[8], *out;
     lh__philox_key key;
 
     c.e = e;
     c.call = call;
-    c.row = call->op < LH__OP_RELU_GRAD || e->under ? lh__row_of(call->op) : NULL;
+    c.row = row_of(e, call->op);
     c.is_view = 0;
     if (!c.row) {
         lh__fail(e->err, LH_EUNSUPPORTED, "%s:%d: there is no operator %u in this host",
@@ -209,10 +249,16 @@ lh_tensor *lh__op(lh__engine *e, const lh_op_call *call) {
         return NULL;
     if (c.row->flags & LH__TRAIN_ONLY && !e->training)
         return c.in[0];
+    if (c.row->compose) {
+        out = compose(&c, &done);
+        if (done)
+            return out;
+    }
     key = next_key(e, c.row);
     out = lh__tensor_alloc(e);
     if (!out || (!c.is_view && compute(&c, key) != LH_OK))
         return NULL;
     out->view = c.out;
+    out->requires_grad = (c.row->flags & LH__LEAF) != 0;
     return record(&c, out, key) == LH_OK ? out : NULL;
 }

@@ -156,11 +156,11 @@ Test(backward, gradient_of_an_intermediate_and_of_an_input) {
     x->requires_grad = 1;
     y = call(e, LH_OP_MUL, TENSORS(w, x), NONE, NONE);
     loss = sum_of_squares(y);
-    values(e, lh__grad_of(e, loss, y), g, 2);
+    values(e, lh__grad_of(e, loss, y, 0), g, 2);
     cr_expect_float_eq(g[0], 2 * 10, 1e-12);
-    values(e, lh__grad_of(e, loss, x), g, 2);
+    values(e, lh__grad_of(e, loss, x, 0), g, 2);
     cr_expect_float_eq(g[1], 2 * 21 * 3, 1e-12);
-    values(e, lh__grad_of(e, loss, w), g, 2);
+    values(e, lh__grad_of(e, loss, w, 0), g, 2);
     cr_expect_float_eq(g[1], 2 * 21 * 7, 1e-12);
     cr_expect_eq(w->param->has_grad, 0);
     cr_assert_eq(lh__backward(e, loss, 1.0, 0), LH_OK);
@@ -208,7 +208,8 @@ Test(backward, dropout_passes_what_it_kept) {
     lh__params_seal(e);
     d = call(e, LH_OP_DROPOUT, TENSORS(w), NONE, REALS(0.25));
     values(e, d, y, 64);
-    values(e, lh__grad_of(e, call(e, LH_OP_SUM, TENSORS(d), INTS(0), NONE), w), g, 64);
+    values(e, lh__grad_of(e, call(e, LH_OP_SUM, TENSORS(d), INTS(0), NONE), w, 0), g,
+           64);
     for (int i = 0; i < 64; i++)
         cr_expect_float_eq(g[i] * data[i], y[i], 1e-12);
     lh__set_training(e, 0);

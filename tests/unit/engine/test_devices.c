@@ -10,7 +10,7 @@ enum { ROOM = 8192 };
 
 /* y and the gradients of its weighted sum to all inputs that have one, one after the other. */
 static int64_t run(lh__engine *e, const op_case *c, int32_t dtype, int32_t layout, double *out) {
-    lh_tensor *in[3], *y, *loss, *weights, *g;
+    lh_tensor *in[LH__MAX_INPUTS], *y, *loss, *weights, *g;
     int64_t n;
 
     lh__step_begin(e, LH__PHASE_TRAIN, 3);
@@ -28,7 +28,7 @@ static int64_t run(lh__engine *e, const op_case *c, int32_t dtype, int32_t layou
     loss = call(e, LH_OP_SUM, TENSORS(loss), INTS(0), NONE);
     for (int32_t i = 0; i < c->n_in; i++)
         if (in[i]->requires_grad) {
-            g = lh__grad_of(e, loss, in[i]);
+            g = lh__grad_of(e, loss, in[i], 0);
             cr_assert_not_null(g);
             n += values(e, g, out + n, ROOM - n);
         }

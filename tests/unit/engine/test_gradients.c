@@ -32,13 +32,13 @@ static lh_tensor *evaluate(const check *k, double by, const double *v, lh_tensor
 
 /* Gradient of sum(r y) to the input; returns its length. */
 static int64_t analytic(const check *k, const double *r, double *out) {
-    lh_tensor *in[3], *y = evaluate(k, 0.0, NULL, in), *weights, *loss, *g;
+    lh_tensor *in[LH__MAX_INPUTS], *y = evaluate(k, 0.0, NULL, in), *weights, *loss, *g;
 
     cr_assert_not_null(y);
     weights = lh__tensor_new(k->e, LH_F64, y->view.ndim, y->view.shape, r);
     loss = call(k->e, LH_OP_MUL, TENSORS(y, weights), NONE, NONE);
     loss = call(k->e, LH_OP_SUM, TENSORS(loss), INTS(0), NONE);
-    g = lh__grad_of(k->e, loss, in[k->input]);
+    g = lh__grad_of(k->e, loss, in[k->input], 0);
     if (!g)
         return -1;
     return values(k->e, g, out, ROOM);
@@ -46,7 +46,7 @@ static int64_t analytic(const check *k, const double *r, double *out) {
 
 static double numeric(const check *k, const double *r, const double *v) {
     static double up[ROOM], down[ROOM];
-    lh_tensor *in[3];
+    lh_tensor *in[LH__MAX_INPUTS];
     int64_t n;
     double sum = 0.0;
 
@@ -115,7 +115,7 @@ static int64_t check_case(lh__engine *e, const op_case *c, int64_t *reached) {
         reached[i]++;
         for (int32_t layout = 0; layout < 3; layout++) {
             check k = {e, c, layout, i, (uint64_t)(c - cases)};
-            lh_tensor *in[3], *y = evaluate(&k, 0.0, NULL, in);
+            lh_tensor *in[LH__MAX_INPUTS], *y = evaluate(&k, 0.0, NULL, in);
             int64_t n_out, n_in;
 
             if (!y) {

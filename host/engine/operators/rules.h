@@ -1,0 +1,46 @@
+/* rules.h - what the families of operators share: how calls are checked, how formulas are written.
+ *
+ * A family is a file of this room: the shape rules, gradients and compositions of related operators,
+ * and their rows. Invariant: after a shape rule has passed, the kernel can run without looking: axes
+ * exist, extents fit, indices and targets are in range.
+ */
+#ifndef LH_ENGINE_OPERATORS_RULES_H
+#define LH_ENGINE_OPERATORS_RULES_H
+
+#include "engine/catalogue.h"
+#include "engine/operators/formula.h"
+
+/* Input i of the call. */
+static inline const lh__view *lh__in(const lh__check *c, int32_t i) {
+    return &c->in[i]->view;
+}
+
+/* Set the shape of the result; LH_OK. */
+lh_status lh__set_shape(lh__check *c, int32_t ndim, const int64_t *shape);
+lh_status lh__set_scalar(lh__check *c);
+
+/* Makes *axis, of a tensor with ndim axes, non-negative. */
+lh_status lh__fix_axis(const lh__check *c, int64_t *axis, int32_t ndim);
+
+/* Broadcasts the shape of v into that of c->out. */
+lh_status lh__broadcast_into(lh__check *c, const lh__view *v);
+
+/* Every element of `index`, I64, is within [0, limit). O(elements). */
+lh_status lh__check_range(const lh__check *c, const lh__view *index, int64_t limit,
+                          const char *what);
+
+/* The result has the shape that the call's integers from `first` on give. */
+lh_status lh__shape_from(lh__check *c, int32_t first);
+
+/* Rules for whole rows. */
+lh__shape_rule lh__shape_broadcast; /* NumPy's broadcasting of all inputs */
+lh__shape_rule lh__shape_same;      /* of the first input */
+lh__shape_rule lh__shape_second;    /* of the second input */
+lh__shape_rule lh__shape_axis;      /* same; ints axis */
+lh__shape_rule lh__shape_tail;      /* the ints after the row's least number of them */
+lh__shape_rule lh__shape_view;      /* a view of the first input */
+
+lh__gradient lh__d_identity; /* g */
+lh__gradient lh__d_zero;     /* of what a result doesn't change with, piecewise */
+
+#endif
