@@ -56,6 +56,28 @@ enum {
     LH__OP_SUM_TO,            /* (g) ints shape of y: sum over the axes that were broadcast */
     LH__OP_ADD_INTO,          /* (a, b): a + b; y may be a itself (gradient accumulation) */
     LH__OP_COPY,              /* (x): x, converted to the dtype of y */
+    LH__OP_GELU_GRAD,         /* (g, x) ints as GELU: g gelu'(x) */
+    LH__OP_SILU_GRAD,         /* (g, x) */
+    LH__OP_LEAKY_RELU_GRAD,   /* (g, x) reals slope */
+    LH__OP_ELU_GRAD,          /* (g, x) reals alpha */
+    LH__OP_SOFTPLUS_GRAD,     /* (g, x) reals beta, threshold */
+    LH__OP_PROD_GRAD,         /* (g, x) ints as PROD; g of the reduced shape: g times the others */
+    LH__OP_CONV_WEIGHT_GRAD,  /* (g, x) ints as CONV, then the shape of weight */
+    LH__OP_AVG_POOL_GRAD,     /* (g) ints as AVG_POOL, then the shape of x */
+    LH__OP_CHANNEL_MOMENTS,   /* (x (n, c, ...)): (2, c), mean and biased variance */
+    LH__OP_CHANNEL_NORM,      /* (x, moments[, weight, bias]) reals eps: (x - mean) / std w + b */
+    LH__OP_CHANNEL_SUMS,      /* (g, x, moments) reals eps: (2, c), sums of g x^ and of g */
+    LH__OP_CHANNEL_NORM_GRAD, /* (g, x, moments, sums[, weight]) ints 1: moments are x's; reals eps
+                               */
+    LH__OP_ROW_SUMS, /* (g, x) ints axes, 1: rms; reals eps: (2, columns) like CHANNEL_SUMS */
+    LH__OP_LAYER_NORM_GRAD, /* (g, x[, weight]) ints axes; reals eps */
+    LH__OP_RMS_NORM_GRAD,   /* (g, x[, weight]) ints axes; reals eps */
+    LH__OP_RNN_GRAD,        /* (g, y, w_hh) ints as RNN: gradient to x, (t, n, hidden) */
+    LH__OP_LSTM_GRAD, /* (g, y, c, w_hh): to x and to each step's c before, (t, n, 5 hidden) */
+    LH__OP_GRU_GRAD,  /* (g, y, h, w_hh): to x, to W_hh h + b_hh, to each step's h before
+                         apart from what comes through W_hh, (t, n, 7 hidden) */
+    LH__OP_BCE,       /* (p, target): the loss of each element, logarithms >= -100 */
+    LH__OP_BCE_GRAD,  /* (g, p, target): g (p - target) / max(p (1 - p), 1e-12) */
     LH__OP_LIMIT
 };
 

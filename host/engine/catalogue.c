@@ -1,7 +1,8 @@
 /* catalogue.c - the families of operators, as one table. */
 #include "engine/catalogue.h"
 
-extern const lh__family lh__arithmetic, lh__reduction, lh__layout, lh__product, lh__loss, lh__random;
+extern const lh__family lh__arithmetic, lh__reduction, lh__layout, lh__product, lh__loss,
+    lh__random;
 
 static const lh__family *const families[] = {
     &lh__arithmetic, &lh__reduction, &lh__layout, &lh__product, &lh__loss, &lh__random,

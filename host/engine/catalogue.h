@@ -1,8 +1,8 @@
 /* catalogue.h - one row per operator: what it is called with, what comes out, how it is derived.
  *
  * Invariant: everything that the engine knows of an operator is in its row; a kernel sees only
- * calls that passed the row's rules. A new operator is a code in ops.h, a row in a family's file (engine/operators) and a
- * kernel per device, or a composition of other operators.
+ * calls that passed the row's rules. A new operator is a code in ops.h, a row in a family's file
+ * (engine/operators) and a kernel per device, or a composition of other operators.
  */
 #ifndef LH_ENGINE_CATALOGUE_H
 #define LH_ENGINE_CATALOGUE_H
@@ -23,7 +23,7 @@ struct lh__node {
     const int64_t *ints;
     const double *reals;
     int32_t n_in, n_ints, n_reals;
-    int32_t spent; /* a backward without retain_graph went through it */
+    int32_t spent;     /* a backward without retain_graph went through it */
     lh_tensor **joint; /* what the gradients to its inputs share, while one walk is at it */
     const char *file;
     int32_t line;

@@ -170,8 +170,8 @@ static lh_status check_counts(const lh__check *c) {
     const lh_op_call *call = c->call;
     int32_t bad_in = !within(call->n_inputs, row->in);
 
-    if (!bad_in && within(call->n_ints, row->ints) &&
-        call->n_ints <= LH__MAX_INTS && within(call->n_reals, row->reals))
+    if (!bad_in && within(call->n_ints, row->ints) && call->n_ints <= LH__MAX_INTS &&
+        within(call->n_reals, row->reals))
         return LH_OK;
     return lh__fail(c->e->err, LH_EINVAL,
                     "%s:%d: %s: called with %d operands, %d integers and %d reals; see lhost/ops.h",

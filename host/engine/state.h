@@ -37,8 +37,8 @@ struct lh__engine {
     uint64_t step, serial;
     uint32_t phase, ordinal; /* of the next random operator */
     int32_t training, grad_enabled;
-    const lh__node *under; /* the node whose gradient is being computed */
-    lh__view *landing;     /* where the gradient being computed may be written, or NULL */
+    const lh__node *under;   /* the node whose gradient is being computed */
+    lh__view *landing;       /* where the gradient being computed may be written, or NULL */
     const lh_op_call *outer; /* the author's call that is being composed of others, or NULL */
     const lh__row *rows[LH__OP_LIMIT]; /* the catalogue by operator */
 

@@ -105,6 +105,10 @@ static lh_status backward(lh_ctx *c, lh_tensor *loss, int32_t retain_graph) {
     return loss ? lh__backward(LH__ENGINE(c), loss, 1, retain_graph) : LH_EINVAL;
 }
 
+static lh_tensor *grad_of(lh_ctx *c, lh_tensor *loss, lh_tensor *x, int32_t create_graph) {
+    return lh__grad_of(LH__ENGINE(c), loss, x, create_graph);
+}
+
 static lh_tensor *grad(lh_ctx *c, lh_tensor *t) {
     lh__param *p = t ? t->param : NULL;
 
@@ -228,6 +232,7 @@ void lh__host_model(lh_host *h) {
     h->set_grad_enabled = set_grad_enabled;
     h->backward = backward;
     h->grad = grad;
+    h->grad_of = grad_of;
     h->optimizer = optimizer;
     h->param_group = param_group;
     h->scheduler = scheduler;

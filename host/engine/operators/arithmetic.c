@@ -79,8 +79,6 @@ static lh_tensor *d_where_b(lh__engine *e, const lh__node *n, int32_t i, lh_tens
 
 /* With a scalar, unary. */
 
-
-
 static lh_tensor *d_mul_scalar(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {
     return scaled(e, g, n->reals[0]);
 }

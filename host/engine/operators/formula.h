@@ -9,7 +9,8 @@
 #include "engine/engine.h"
 
 static inline lh_tensor *op(lh__engine *e, uint32_t code, int32_t n_in, lh_tensor *const *in,
-                     int32_t n_ints, const int64_t *ints, int32_t n_reals, const double *reals) {
+                            int32_t n_ints, const int64_t *ints, int32_t n_reals,
+                            const double *reals) {
     return lh__op(e, &(lh_op_call){.struct_size = sizeof(lh_op_call),
                                    .op = code,
                                    .n_inputs = n_in,
@@ -28,12 +29,13 @@ static inline lh_tensor *op2(lh__engine *e, uint32_t code, lh_tensor *a, lh_tens
     return op(e, code, 2, (lh_tensor *[]){a, b}, 0, NULL, 0, NULL);
 }
 
-static inline lh_tensor *op3(lh__engine *e, uint32_t code, lh_tensor *a, lh_tensor *b, lh_tensor *c) {
+static inline lh_tensor *op3(lh__engine *e, uint32_t code, lh_tensor *a, lh_tensor *b,
+                             lh_tensor *c) {
     return op(e, code, 3, (lh_tensor *[]){a, b, c}, 0, NULL, 0, NULL);
 }
 
 static inline lh_tensor *op1_ints(lh__engine *e, uint32_t code, lh_tensor *a, int32_t n,
-                           const int64_t *ints) {
+                                  const int64_t *ints) {
     return op(e, code, 1, &a, n, ints, 0, NULL);
 }
 

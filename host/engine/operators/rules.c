@@ -72,7 +72,7 @@ lh_status lh__shape_axis(lh__check *c) {
 }
 
 lh_status lh__check_range(const lh__check *c, const lh__view *index, int64_t limit,
-                             const char *what) {
+                          const char *what) {
     const int64_t *data = index->data;
     int64_t n = lh__view_numel(index);
     int32_t contiguous = lh__view_is_contiguous(index);

@@ -1,8 +1,8 @@
 /* rules.h - what the families of operators share: how calls are checked, how formulas are written.
  *
- * A family is a file of this room: the shape rules, gradients and compositions of related operators,
- * and their rows. Invariant: after a shape rule has passed, the kernel can run without looking: axes
- * exist, extents fit, indices and targets are in range.
+ * A family is a file of this room: the shape rules, gradients and compositions of related
+ * operators, and their rows. Invariant: after a shape rule has passed, the kernel can run without
+ * looking: axes exist, extents fit, indices and targets are in range.
  */
 #ifndef LH_ENGINE_OPERATORS_RULES_H
 #define LH_ENGINE_OPERATORS_RULES_H

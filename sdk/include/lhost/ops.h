@@ -3,8 +3,9 @@
  * Every operator is a macro over lh_host.op that adds the author's file and line. Shapes and dtypes
  * are checked at the call; on a mismatch the first error is recorded and NULL comes back, which
  * every operator passes on. Axes may be negative, counted from the last. Binary operators
- * broadcast as NumPy does and promote BOOL < U8 < I64 < F32 < F64; an integer tensor that meets an
- * operator of real arithmetic becomes F32. Results live until the step ends. [trainer]
+ * broadcast as NumPy does and promote BOOL < U8 < I32 < I64 < F16, BF16 < F32 < F64, F16 with BF16
+ * to F32; an integer tensor that meets an operator of real arithmetic becomes F32. Results live
+ * until the step ends. [trainer]
  */
 #ifndef LHOST_OPS_H
 #define LHOST_OPS_H
@@ -66,20 +67,107 @@ enum {
     LH_OP_MATMUL = 43, /* torch.matmul: batched, broadcasting, vectors allowed */
     LH_OP_LINEAR = 44, /* (x (..., in), weight (out, in), bias (out) optional) */
     /* probabilities and losses */
-    LH_OP_SOFTMAX = 45,         /* ints: axis */
-    LH_OP_LOG_SOFTMAX = 46,     /* ints: axis */
-    LH_OP_NLL_LOSS = 47,        /* (log-probabilities (n, classes), target I64 (n)); mean */
-    LH_OP_CROSS_ENTROPY = 48,   /* (logits (n, classes), target I64 (n)); mean */
-    LH_OP_MSE_LOSS = 49,        /* (a, b) of one shape; mean */
-    LH_OP_BCE_WITH_LOGITS = 50, /* (logits, target) of one shape; mean */
+    LH_OP_SOFTMAX = 45,     /* ints: axis */
+    LH_OP_LOG_SOFTMAX = 46, /* ints: axis */
+    /* losses; ints begin with LH_REDUCE_..., none: the mean */
+    LH_OP_NLL_LOSS = 47,        /* (log-probabilities (n, classes, ...), target I64 (n, ...)
+                                   [, weight (classes)]) ints: reduction, ignored target */
+    LH_OP_CROSS_ENTROPY = 48,   /* likewise of logits; the target may be probabilities;
+                                   reals: label smoothing */
+    LH_OP_MSE_LOSS = 49,        /* (a, b) of one shape */
+    LH_OP_BCE_WITH_LOGITS = 50, /* (logits, target[, pos_weight, broadcast]) */
     LH_OP_ACCURACY = 51,        /* (scores (n, classes), target I64 (n)); share of hits, F32 */
     /* filled and random */
     LH_OP_FULL = 52,      /* ints: dtype, shape...; reals: value */
     LH_OP_UNIFORM = 53,   /* ints: dtype, shape...; reals: lo, hi */
     LH_OP_NORMAL = 54,    /* ints: dtype, shape...; reals: mean, std */
     LH_OP_BERNOULLI = 55, /* (probabilities): 0 or 1 of the same dtype */
-    LH_OP_DROPOUT = 56    /* reals: p; identity in evaluation mode */
+    LH_OP_DROPOUT = 56,   /* reals: p; identity in evaluation mode */
+    /* more unary */
+    LH_OP_GELU = 57, /* ints: 1 for the tanh approximation */
+    LH_OP_SILU = 58,
+    LH_OP_LEAKY_RELU = 59, /* reals: negative slope */
+    LH_OP_ELU = 60,        /* reals: alpha */
+    LH_OP_SOFTPLUS = 61,   /* reals: beta, threshold */
+    LH_OP_SIN = 62,
+    LH_OP_COS = 63,
+    LH_OP_RSQRT = 64,
+    LH_OP_ERF = 65,
+    LH_OP_SIGN = 66,
+    LH_OP_FLOOR = 67,
+    LH_OP_MASKED_FILL = 68, /* (x, mask BOOL), broadcasting; reals: value */
+    /* more reductions: ints[0] keepdim, axes (none: all) */
+    LH_OP_PROD = 69,
+    LH_OP_VAR = 70, /* ints: keepdim, correction, axes...; correction 1 is Bessel's */
+    LH_OP_STD = 71, /* likewise */
+    LH_OP_LOGSUMEXP = 72,
+    LH_OP_NORM = 73, /* reals: p > 0, or INFINITY */
+    LH_OP_ANY = 74,  /* BOOL */
+    LH_OP_ALL = 75,
+    LH_OP_ARGMIN = 76,  /* ints: axis, keepdim */
+    LH_OP_CUMSUM = 77,  /* ints: axis[, 1: from the end] */
+    LH_OP_ARGSORT = 78, /* ints: axis, descending; I64; stable, NaN last ascending */
+    LH_OP_TOPK = 79,    /* ints: k, axis, largest; I64 indices, best first */
+    /* more shapes and indices */
+    LH_OP_PAD = 80, /* ints: LH_PAD_..., then (before, after) from the last axis on; reals: value */
+    LH_OP_FLIP = 81, /* ints: axes */
+    LH_OP_TRIL = 82, /* ints: diagonal; of the last two axes */
+    LH_OP_TRIU = 83,
+    LH_OP_ONE_HOT = 84,     /* (index) ints: classes; I64 */
+    LH_OP_SCATTER_ADD = 85, /* (x, index, source) ints: axis */
+    LH_OP_ARANGE = 86,      /* ints: dtype, count; reals: start, step */
+    LH_OP_EMBEDDING = 87,   /* (weight (n, d), index of any shape) ints: padding index or -1 */
+    /* convolution over 1 to 3 axes: x (n, channels, spatial...), ints per spatial axis */
+    LH_OP_CONV = 88,             /* (x, weight (out, in/groups, k...)[, bias (out)])
+                                    ints: stride.., padding.., dilation.., groups */
+    LH_OP_CONV_TRANSPOSE = 89,   /* (x, weight (in, out/groups, k...)[, bias (out)])
+                                    ints: stride.., padding.., output_padding.., dilation.., groups */
+    LH_OP_MAX_POOL = 90,         /* ints: kernel.., stride.., padding.., dilation.., ceil_mode */
+    LH_OP_MAX_POOL_INDICES = 91, /* likewise; I64, flat within the spatial axes */
+    LH_OP_AVG_POOL = 92, /* ints: kernel.., stride.., padding.., ceil_mode, count_include_pad */
+    LH_OP_ADAPTIVE_AVG_POOL = 93, /* ints: output extents.. */
+    LH_OP_ADAPTIVE_MAX_POOL = 94, /* ints: output extents.. */
+    LH_OP_UPSAMPLE_NEAREST = 95,  /* ints: output extents.. */
+    LH_OP_UPSAMPLE_LINEAR = 96,   /* ints: align_corners, output extents..: linear, bilinear, ... */
+    /* normalization; weight and bias may be left out together. reals: eps */
+    LH_OP_BATCH_NORM = 97,     /* (x (n, c, ...), weight, bias, running_mean, running_var
+                                  [, num_batches_tracked I64]) reals: eps, momentum; batch statistics
+                                  in training mode, which also updates the running ones */
+    LH_OP_LAYER_NORM = 98,     /* (x[, weight, bias]) ints: how many of the last axes */
+    LH_OP_GROUP_NORM = 99,     /* (x (n, c, ...)[, weight (c), bias (c)]) ints: groups */
+    LH_OP_INSTANCE_NORM = 100, /* (x (n, c, ...)[, weight (c), bias (c)]) */
+    LH_OP_RMS_NORM = 101,      /* (x[, weight]) ints: how many of the last axes */
+    /* sequences */
+    LH_OP_ATTENTION = 102, /* (q (..., t, d), k (..., s, d), v (..., s, e)[, mask BOOL, keep where
+                              1, or real, added]) ints: causal; reals: scale (0: 1/sqrt(d)),
+                              dropout p (training mode only) */
+    LH_OP_ROPE = 103,      /* (x (..., t, d)) ints: first position, interleaved; reals: base */
+    /* x (t, n, gates) = W_ih x + b_ih, already computed; h (n, hidden); every step's output comes
+     * out, so that the last one is the final state */
+    LH_OP_RNN = 104,  /* (x, h, w_hh, b_hh) ints: 1 for relu, 0 for tanh; (t, n, hidden) */
+    LH_OP_LSTM = 105, /* (x, h, c, w_hh, b_hh); (t, n, 6 hidden): h, c, then gates i f g o */
+    LH_OP_GRU = 106,  /* (x, h, w_hh, b_hh); (t, n, 5 hidden): h, then r z n and W_hn h + b_hn */
+    /* more losses; their ints begin with LH_REDUCE_... */
+    LH_OP_L1_LOSS = 107,
+    LH_OP_SMOOTH_L1_LOSS = 108,        /* reals: beta */
+    LH_OP_HUBER_LOSS = 109,            /* reals: delta */
+    LH_OP_BCE_LOSS = 110,              /* (probabilities, target[, weight]) */
+    LH_OP_KL_DIV = 111,                /* (log-probabilities, target) ints: reduction, log_target */
+    LH_OP_COSINE_SIMILARITY = 112,     /* (a, b) ints: axis; reals: eps */
+    LH_OP_COSINE_EMBEDDING_LOSS = 113, /* (a, b (n, d), target (n) of 1 and -1) reals: margin */
+    LH_OP_TRIPLET_MARGIN_LOSS = 114,   /* (anchor, positive, negative) reals: margin, p */
+    /* more random */
+    LH_OP_RANDINT = 115,     /* ints: low, high (left out), shape...; I64 */
+    LH_OP_MULTINOMIAL = 116, /* (weights (..., classes)) ints: draws; I64, with replacement */
+    /* autograd */
+    LH_OP_REQUIRE_GRAD = 117 /* a view without history that requires a gradient */
 };
+
+/* What a loss does with the losses of its elements. */
+enum { LH_REDUCE_NONE = 0, LH_REDUCE_MEAN = 1, LH_REDUCE_SUM = 2, LH_REDUCE_BATCHMEAN = 3 };
+
+/* What PAD puts around. */
+enum { LH_PAD_CONSTANT = 0, LH_PAD_REFLECT = 1, LH_PAD_REPLICATE = 2 };
 
 static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint32_t op,
                                 lh_tensor *const *inputs, int32_t n_inputs, const int64_t *ints,
@@ -120,6 +208,10 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
     lh_op_(c, LH_HERE_, op, LH_TENSORS_(a, b), 2, LH_INTS_(__VA_ARGS__), \
            LH_COUNT_INTS_(__VA_ARGS__), NULL, 0)
 
+#define LH_OP2R_(c, op, a, b, ...)                                                 \
+    lh_op_(c, LH_HERE_, op, LH_TENSORS_(a, b), 2, NULL, 0, LH_REALS_(__VA_ARGS__), \
+           LH_REALS_COUNT_(__VA_ARGS__))
+
 /* Elementwise. */
 #define lh_add(c, a, b) LH_OP2_(c, LH_OP_ADD, a, b)
 #define lh_sub(c, a, b) LH_OP2_(c, LH_OP_SUB, a, b)
@@ -149,6 +241,21 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define lh_tanh(c, a) LH_OP1_(c, LH_OP_TANH, a)
 #define lh_clamp(c, a, lo, hi) LH_OP1R_(c, LH_OP_CLAMP, a, lo, hi)
 
+#define lh_gelu(c, a) LH_OP1I_(c, LH_OP_GELU, a, 0)
+#define lh_gelu_tanh(c, a) LH_OP1I_(c, LH_OP_GELU, a, 1)
+#define lh_silu(c, a) LH_OP1_(c, LH_OP_SILU, a)
+#define lh_leaky_relu(c, a, slope) LH_OP1R_(c, LH_OP_LEAKY_RELU, a, slope)
+#define lh_elu(c, a, alpha) LH_OP1R_(c, LH_OP_ELU, a, alpha)
+#define lh_softplus(c, a) LH_OP1R_(c, LH_OP_SOFTPLUS, a, 1.0, 20.0)
+#define lh_sin(c, a) LH_OP1_(c, LH_OP_SIN, a)
+#define lh_cos(c, a) LH_OP1_(c, LH_OP_COS, a)
+#define lh_rsqrt(c, a) LH_OP1_(c, LH_OP_RSQRT, a)
+#define lh_erf(c, a) LH_OP1_(c, LH_OP_ERF, a)
+#define lh_sign(c, a) LH_OP1_(c, LH_OP_SIGN, a)
+#define lh_floor(c, a) LH_OP1_(c, LH_OP_FLOOR, a)
+#define lh_masked_fill(c, a, mask, value) \
+    lh_op_(c, LH_HERE_, LH_OP_MASKED_FILL, LH_TENSORS_(a, mask), 2, NULL, 0, LH_REALS_(value), 1)
+
 /* Reductions: lh_sum(c, x, keepdim, axes...), lh_sum_all(c, x). */
 #define lh_sum(c, a, ...) LH_OP1I_(c, LH_OP_SUM, a, __VA_ARGS__)
 #define lh_mean(c, a, ...) LH_OP1I_(c, LH_OP_MEAN, a, __VA_ARGS__)
@@ -156,7 +263,23 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define lh_amin(c, a, ...) LH_OP1I_(c, LH_OP_AMIN, a, __VA_ARGS__)
 #define lh_sum_all(c, a) LH_OP1I_(c, LH_OP_SUM, a, 0)
 #define lh_mean_all(c, a) LH_OP1I_(c, LH_OP_MEAN, a, 0)
+#define lh_prod(c, a, ...) LH_OP1I_(c, LH_OP_PROD, a, __VA_ARGS__)
+#define lh_var(c, a, ...) LH_OP1I_(c, LH_OP_VAR, a, __VA_ARGS__) /* keepdim, correction, axes... \
+                                                                  */
+#define lh_std(c, a, ...) LH_OP1I_(c, LH_OP_STD, a, __VA_ARGS__)
+#define lh_logsumexp(c, a, ...) LH_OP1I_(c, LH_OP_LOGSUMEXP, a, __VA_ARGS__)
+#define lh_norm(c, a, p, ...)                                                 \
+    lh_op_(c, LH_HERE_, LH_OP_NORM, LH_TENSORS_(a), 1, LH_INTS_(__VA_ARGS__), \
+           LH_COUNT_INTS_(__VA_ARGS__), LH_REALS_(p), 1)
+#define lh_any(c, a, ...) LH_OP1I_(c, LH_OP_ANY, a, __VA_ARGS__)
+#define lh_all(c, a, ...) LH_OP1I_(c, LH_OP_ALL, a, __VA_ARGS__)
 #define lh_argmax(c, a, axis) LH_OP1I_(c, LH_OP_ARGMAX, a, axis, 0)
+#define lh_argmin(c, a, axis) LH_OP1I_(c, LH_OP_ARGMIN, a, axis, 0)
+#define lh_cumsum(c, a, axis) LH_OP1I_(c, LH_OP_CUMSUM, a, axis)
+
+/* Order: indices; lh_gather(c, x, axis, indices) gives the values. */
+#define lh_argsort(c, a, axis, descending) LH_OP1I_(c, LH_OP_ARGSORT, a, axis, descending)
+#define lh_topk(c, a, k, axis) LH_OP1I_(c, LH_OP_TOPK, a, k, axis, 1)
 
 /* Shapes. */
 #define lh_reshape(c, a, ...) LH_OP1I_(c, LH_OP_RESHAPE, a, __VA_ARGS__)
@@ -172,12 +295,51 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define lh_cast(c, a, dtype) LH_OP1I_(c, LH_OP_CAST, a, dtype)
 #define lh_contiguous(c, a) LH_OP1_(c, LH_OP_CONTIGUOUS, a)
 #define lh_detach(c, a) LH_OP1_(c, LH_OP_DETACH, a)
+#define lh_require_grad(c, a) LH_OP1_(c, LH_OP_REQUIRE_GRAD, a)
+#define lh_pad(c, a, value, ...)                                                              \
+    lh_op_(c, LH_HERE_, LH_OP_PAD, LH_TENSORS_(a), 1, LH_INTS_(LH_PAD_CONSTANT, __VA_ARGS__), \
+           LH_COUNT_INTS_(LH_PAD_CONSTANT, __VA_ARGS__), LH_REALS_(value), 1)
+#define lh_pad_mode(c, a, mode, ...) LH_OP1I_(c, LH_OP_PAD, a, mode, __VA_ARGS__)
+#define lh_flip(c, a, ...) LH_OP1I_(c, LH_OP_FLIP, a, __VA_ARGS__)
+#define lh_tril(c, a, diagonal) LH_OP1I_(c, LH_OP_TRIL, a, diagonal)
+#define lh_triu(c, a, diagonal) LH_OP1I_(c, LH_OP_TRIU, a, diagonal)
+#define lh_one_hot(c, index, classes) LH_OP1I_(c, LH_OP_ONE_HOT, index, classes)
+#define lh_scatter_add(c, a, axis, index, source)                                               \
+    lh_op_(c, LH_HERE_, LH_OP_SCATTER_ADD, LH_TENSORS_(a, index, source), 3, LH_INTS_(axis), 1, \
+           NULL, 0)
+#define lh_embedding_op(c, weight, index) LH_OP2I_(c, LH_OP_EMBEDDING, weight, index, -1)
+#define lh_arange(c, dtype, start, count) \
+    lh_op_(c, LH_HERE_, LH_OP_ARANGE, NULL, 0, LH_INTS_(dtype, count), 2, LH_REALS_(start, 1.0), 2)
 #define lh_flatten(c, a) lh_reshape(c, a, lh_dim(c, a, 0), -1) /* (n, ...) to (n, rest) */
 
 /* Linear algebra. lh_linear: bias may be NULL via lh_linear_nobias. */
 #define lh_matmul(c, a, b) LH_OP2_(c, LH_OP_MATMUL, a, b)
 #define lh_linear_op(c, x, weight, bias) LH_OP3_(c, LH_OP_LINEAR, x, weight, bias)
 #define lh_linear_nobias(c, x, weight) LH_OP2_(c, LH_OP_LINEAR, x, weight)
+
+/* Convolution and pooling of images, (n, channels, height, width); one number for both axes. The
+ * layers of nn.h take other ranks and all options. */
+#define lh_conv2d(c, x, weight, bias, stride, padding)                            \
+    lh_op_(c, LH_HERE_, LH_OP_CONV, LH_TENSORS_(x, weight, bias), (bias) ? 3 : 2, \
+           LH_INTS_(stride, stride, padding, padding, 1, 1, 1), 7, NULL, 0)
+#define lh_max_pool2d(c, x, kernel, stride) \
+    LH_OP1I_(c, LH_OP_MAX_POOL, x, kernel, kernel, stride, stride, 0, 0, 1, 1, 0)
+#define lh_avg_pool2d(c, x, kernel, stride) \
+    LH_OP1I_(c, LH_OP_AVG_POOL, x, kernel, kernel, stride, stride, 0, 0, 0, 1)
+#define lh_adaptive_avg_pool2d(c, x, h, w) LH_OP1I_(c, LH_OP_ADAPTIVE_AVG_POOL, x, h, w)
+#define lh_adaptive_max_pool2d(c, x, h, w) LH_OP1I_(c, LH_OP_ADAPTIVE_MAX_POOL, x, h, w)
+#define lh_upsample_nearest2d(c, x, h, w) LH_OP1I_(c, LH_OP_UPSAMPLE_NEAREST, x, h, w)
+#define lh_upsample_bilinear2d(c, x, h, w) LH_OP1I_(c, LH_OP_UPSAMPLE_LINEAR, x, 0, h, w)
+
+/* Sequences: q, k, v (..., time, features). */
+#define lh_attention(c, q, k, v, causal)                                               \
+    lh_op_(c, LH_HERE_, LH_OP_ATTENTION, LH_TENSORS_(q, k, v), 3, LH_INTS_(causal), 1, \
+           LH_REALS_(0.0, 0.0), 2)
+#define lh_attention_masked(c, q, k, v, mask)                                           \
+    lh_op_(c, LH_HERE_, LH_OP_ATTENTION, LH_TENSORS_(q, k, v, mask), 4, LH_INTS_(0), 1, \
+           LH_REALS_(0.0, 0.0), 2)
+#define lh_rope(c, x, first) \
+    lh_op_(c, LH_HERE_, LH_OP_ROPE, LH_TENSORS_(x), 1, LH_INTS_(first, 0), 2, LH_REALS_(10000.0), 1)
 
 /* Probabilities and losses. */
 #define lh_softmax(c, a, axis) LH_OP1I_(c, LH_OP_SOFTMAX, a, axis)
@@ -186,6 +348,25 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define lh_cross_entropy(c, logits, target) LH_OP2_(c, LH_OP_CROSS_ENTROPY, logits, target)
 #define lh_mse_loss(c, a, b) LH_OP2_(c, LH_OP_MSE_LOSS, a, b)
 #define lh_bce_with_logits(c, logits, target) LH_OP2_(c, LH_OP_BCE_WITH_LOGITS, logits, target)
+#define lh_cross_entropy_smoothed(c, logits, target, smoothing)              \
+    lh_op_(c, LH_HERE_, LH_OP_CROSS_ENTROPY, LH_TENSORS_(logits, target), 2, \
+           LH_INTS_(LH_REDUCE_MEAN, -100), 2, LH_REALS_(smoothing), 1)
+#define lh_cross_entropy_weighted(c, logits, target, weight) \
+    LH_OP3_(c, LH_OP_CROSS_ENTROPY, logits, target, weight)
+#define lh_l1_loss(c, a, b) LH_OP2_(c, LH_OP_L1_LOSS, a, b)
+#define lh_smooth_l1_loss(c, a, b) LH_OP2R_(c, LH_OP_SMOOTH_L1_LOSS, a, b, 1.0)
+#define lh_huber_loss(c, a, b, delta) LH_OP2R_(c, LH_OP_HUBER_LOSS, a, b, delta)
+#define lh_bce_loss(c, p, target) LH_OP2_(c, LH_OP_BCE_LOSS, p, target)
+#define lh_kl_div(c, logp, target) LH_OP2I_(c, LH_OP_KL_DIV, logp, target, LH_REDUCE_BATCHMEAN, 0)
+#define lh_cosine_similarity(c, a, b, axis)                                               \
+    lh_op_(c, LH_HERE_, LH_OP_COSINE_SIMILARITY, LH_TENSORS_(a, b), 2, LH_INTS_(axis), 1, \
+           LH_REALS_(1e-8), 1)
+#define lh_cosine_embedding_loss(c, a, b, target, margin)                                   \
+    lh_op_(c, LH_HERE_, LH_OP_COSINE_EMBEDDING_LOSS, LH_TENSORS_(a, b, target), 3, NULL, 0, \
+           LH_REALS_(margin), 1)
+#define lh_triplet_margin_loss(c, anchor, positive, negative, margin)                          \
+    lh_op_(c, LH_HERE_, LH_OP_TRIPLET_MARGIN_LOSS, LH_TENSORS_(anchor, positive, negative), 3, \
+           NULL, 0, LH_REALS_(margin, 2.0), 2)
 #define lh_accuracy(c, scores, target) LH_OP2_(c, LH_OP_ACCURACY, scores, target)
 
 /* Filled and random: (dtype, shape...). */
@@ -200,6 +381,10 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define lh_randn(c, ...) LH_FILL_(c, LH_OP_NORMAL, LH_REALS_(0.0, 1.0), 2, __VA_ARGS__)
 #define lh_normal(c, mean, std, ...) LH_FILL_(c, LH_OP_NORMAL, LH_REALS_(mean, std), 2, __VA_ARGS__)
 #define lh_bernoulli(c, p) LH_OP1_(c, LH_OP_BERNOULLI, p)
+#define lh_randint(c, low, ...)                                             \
+    lh_op_(c, LH_HERE_, LH_OP_RANDINT, NULL, 0, LH_INTS_(low, __VA_ARGS__), \
+           LH_COUNT_INTS_(low, __VA_ARGS__), NULL, 0) /* low, high (left out), shape... */
+#define lh_multinomial(c, weights, draws) LH_OP1I_(c, LH_OP_MULTINOMIAL, weights, draws)
 #define lh_dropout(c, a, p) LH_OP1R_(c, LH_OP_DROPOUT, a, p)
 
 /* Questions about a tensor; of NULL they answer 0. */

@@ -152,5 +152,27 @@ static inline lh_status lh_backward(lh_ctx *c, lh_tensor *loss) {
     return c->host->backward(c, loss, 0);
 }
 
+/* Gradient of the scalar `loss` to `x`, as a tensor; see host.h. */
+static inline lh_tensor *lh_grad_of(lh_ctx *c, lh_tensor *loss, lh_tensor *x, int create_graph) {
+    return c->host->grad_of(c, loss, x, create_graph);
+}
+
+/* Weights from a safetensors file by name: of names that begin with `from`, that beginning becomes
+ * `to`. lh_load_weights(c, path) takes all and insists that both sides match. */
+static inline int64_t lh_load_weights_from(lh_ctx *c, const char *path, const char *from,
+                                           const char *to, int strict) {
+    return c->host->load_weights(c, path, from, to, strict);
+}
+#define lh_load_weights(c, path) lh_load_weights_from(c, path, "", "", 1)
+
+/* Truncated back-propagation: pieces of so many steps; what the piece before kept by lh_output. */
+static inline lh_status lh_tbptt(lh_ctx *c, int64_t steps) {
+    return c->host->tbptt(c, steps);
+}
+
+static inline lh_tensor *lh_hidden(lh_ctx *c, const char *name) {
+    return c->host->hidden(c, name);
+}
+
 LH_EXTERN_C_END
 #endif

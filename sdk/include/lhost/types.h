@@ -194,6 +194,7 @@ typedef struct lh_batch lh_batch;     /* lives until the batch is done */
 typedef struct lh_outputs lh_outputs; /* what steps produced; lives until the hook returns */
 typedef struct lh_optimizer lh_optimizer; /* lives with the run */
 typedef struct lh_dataset lh_dataset;     /* lives with the run */
+typedef struct lh_meter lh_meter;         /* lives with the run */
 typedef struct lh_host lh_host;
 
 /* The handle a plugin gets in every hook. `host` is the only field that it may read. One context
@@ -321,6 +322,34 @@ typedef struct lh_log_options {
     uint32_t reserved;
     int64_t batch_size; /* weight; 0: the batch's own size */
 } lh_log_options;
+
+/* Meters, with the definitions of torchmetrics. */
+enum {
+    LH_METER_MEAN = 1,      /* of values */
+    LH_METER_ACCURACY = 2,  /* classes; top_k, average */
+    LH_METER_PRECISION = 3, /* classes; average */
+    LH_METER_RECALL = 4,
+    LH_METER_F1 = 5,
+    LH_METER_AUROC = 6,     /* exact; keeps every score */
+    LH_METER_CONFUSION = 7, /* (classes, classes): rows are targets */
+    LH_METER_MSE = 8,
+    LH_METER_MAE = 9,
+    LH_METER_R2 = 10,
+    LH_METER_PERPLEXITY = 11 /* logits (..., classes), targets (...) */
+};
+enum { LH_AVERAGE_MICRO = 0, LH_AVERAGE_MACRO = 1, LH_AVERAGE_WEIGHTED = 2, LH_AVERAGE_NONE = 3 };
+
+typedef struct lh_meter_options {
+    uint32_t struct_size;
+    uint32_t kind;    /* LH_METER_... */
+    int32_t classes;  /* of scores (n, classes); 1: scores (n) of the class 1 of two */
+    int32_t top_k;    /* ACCURACY: 0 means 1 */
+    uint32_t average; /* LH_AVERAGE_... */
+    uint32_t reserved;
+    int64_t ignore_index; /* of targets that don't count; negative, e.g. -100 */
+    double threshold;     /* of class 1 with classes 1: 0 means 0.5 */
+    const char *name;     /* unique in the plugin: its key in checkpoints */
+} lh_meter_options;
 
 typedef struct lh_scalar {
     const char *name;

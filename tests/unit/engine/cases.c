@@ -131,6 +131,14 @@ const op_case cases[] = {
     LOSS_OF_PAIRS(LH_OP_MSE_LOSS, ANY),
     LOSS_OF_PAIRS(LH_OP_BCE_WITH_LOGITS, UNIT),
     WITH_REALS(LH_OP_DROPOUT, ANY, 1, 0.4),
+
+#include "cases_activation.inc"
+#include "cases_convolution.inc"
+#include "cases_layout.inc"
+#include "cases_loss.inc"
+#include "cases_normalization.inc"
+#include "cases_reduction.inc"
+#include "cases_sequence.inc"
 };
 /* clang-format on */
 
@@ -188,6 +196,14 @@ lh_tensor *case_input_new(lh__engine *e, const op_case *c, int32_t k, int32_t dt
     for (int64_t i = 0; i < lh__view_numel(&t->view); i++)
         put(&t->view, lh__view_offset(&t->view, i), draw(in->kind, in->limit, key, (uint64_t)i));
     return t;
+}
+
+int32_t case_has_gradient(const op_case *c, int32_t k) {
+    const lh__row *row = lh__row_of(c->op);
+
+    if (row->compose)
+        return c->in[k].kind != INDEX && c->in[k].kind != CONDITION;
+    return lh__row_gradient(row, k) != NULL;
 }
 
 lh_tensor *case_call(lh__engine *e, const op_case *c, lh_tensor *const *in) {

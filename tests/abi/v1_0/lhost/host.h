@@ -135,6 +135,34 @@ struct lh_host {
     lh_status (*state_get_text)(lh_ctx *c, const char *key, const char **out); /* until return */
     lh_tensor *(*state_get_tensor)(lh_ctx *c, const char *key); /* NULL when absent */
 
+    /* Gradient of a scalar to a tensor that required one when it was used, as a tensor; with
+     * create_graph it can be part of a loss. Adds to no parameter's gradient. */
+    lh_tensor *(*grad_of)(lh_ctx *c, lh_tensor *loss, lh_tensor *x, int32_t create_graph);
+
+    /* Weights of a safetensors file, a checkpoint or any other's, by name: of the file's tensors
+     * those whose name begins with `from` (NULL, "": all) become the parameters and buffers whose
+     * name begins with `to` instead. strict: both sides have to match completely. Shapes have to be
+     * equal; dtypes are converted. How many were loaded, or a negative status. In configure_model
+     * and later, also before fit. */
+    int64_t (*load_weights)(lh_ctx *c, const char *path, const char *from, const char *to,
+                            int32_t strict);
+
+    /* Truncated back-propagation through time. tbptt, in setup or configure_model: every training
+     * batch is cut along axis 1 of its fields of two axes or more into pieces of that many steps
+     * (or by the module's tbptt_split_batch), each with an optimizer step. hidden: what the step of
+     * the piece before kept under that name with `output`, without history; NULL in the first. */
+    lh_status (*tbptt)(lh_ctx *c, int64_t steps);
+    lh_tensor *(*hidden)(lh_ctx *c, const char *name);
+
+    /* Meters: metrics that accumulate over batches. Made in setup or configure_model; live with
+     * the run; saved in checkpoints. `target` NULL: a meter of one operand. compute: a tensor.
+     * log_meter: logs the value over the epoch, computed and reset at its end. */
+    lh_meter *(*meter)(lh_ctx *c, const lh_meter_options *o);
+    lh_status (*meter_update)(lh_ctx *c, lh_meter *m, lh_tensor *scores, lh_tensor *target);
+    lh_tensor *(*meter_compute)(lh_ctx *c, lh_meter *m);
+    lh_status (*meter_reset)(lh_ctx *c, lh_meter *m);
+    lh_status (*log_meter)(lh_ctx *c, const char *name, lh_meter *m, uint32_t flags);
+
     /* Features beyond the core, by an id that never changes ("lhost.name/1"); NULL: not here. */
     const void *(*get_extension)(lh_ctx *c, const char *id);
     /* 1.0 ends here. */
