@@ -26,6 +26,7 @@
  *   LINEAR                       x, weight[, bias]
  *   NLL_LOSS CROSS_ENTROPY       (n, classes), (n)          -                        y: 0-d
  *   MSE_LOSS BCE_WITH_LOGITS     a, b of one shape          -                        y: 0-d
+ *   LAYER_NORM RMS_NORM          x[, weight[, bias]]        how many axes            eps
  *   FULL UNIFORM NORMAL          none                       ignored                  as in ops.h
  *   CAST CONTIGUOUS RESHAPE COPY x                          ignored: y has the dtype, and as many
  *                                                           elements, in the order of x
@@ -65,11 +66,12 @@ enum {
     LH__OP_CONV_WEIGHT_GRAD,  /* (g, x) ints as CONV, then the shape of weight */
     LH__OP_AVG_POOL_GRAD,     /* (g) ints as AVG_POOL, then the shape of x */
     LH__OP_CHANNEL_MOMENTS,   /* (x (n, c, ...)): (2, c), mean and biased variance */
-    LH__OP_CHANNEL_NORM,      /* (x, moments[, weight, bias]) reals eps: (x - mean) / std w + b */
+    LH__OP_CHANNEL_NORM,      /* (x, moments of x[, weight, bias]) reals eps: x^ w + b, where
+                                 x^ = (x - mean) / sqrt(variance + eps) */
     LH__OP_CHANNEL_SUMS,      /* (g, x, moments) reals eps: (2, c), sums of g x^ and of g */
-    LH__OP_CHANNEL_NORM_GRAD, /* (g, x, moments, sums[, weight]) ints 1: moments are x's; reals eps
-                               */
-    LH__OP_ROW_SUMS, /* (g, x) ints axes, 1: rms; reals eps: (2, columns) like CHANNEL_SUMS */
+    LH__OP_CHANNEL_NORM_GRAD, /* (g, x, moments, sums[, weight]) reals eps */
+    LH__OP_ROW_SUMS,        /* (g, x) ints axes, 1: rms, parts; reals eps: (parts, 2, columns), sums
+                               of g x^ and of g over each part of the rows */
     LH__OP_LAYER_NORM_GRAD, /* (g, x[, weight]) ints axes; reals eps */
     LH__OP_RMS_NORM_GRAD,   /* (g, x[, weight]) ints axes; reals eps */
     LH__OP_RNN_GRAD,        /* (g, y, w_hh) ints as RNN: gradient to x, (t, n, hidden) */
@@ -78,6 +80,7 @@ enum {
                          apart from what comes through W_hh, (t, n, 7 hidden) */
     LH__OP_BCE,       /* (p, target): the loss of each element, logarithms >= -100 */
     LH__OP_BCE_GRAD,  /* (g, p, target): g (p - target) / max(p (1 - p), 1e-12) */
+    LH__OP_BCE_LOGITS, /* (logits, target): the loss of each element */
     LH__OP_LIMIT
 };
 

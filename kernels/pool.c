@@ -32,6 +32,8 @@ struct lh__pool {
     int threads, started;
     bool spin; /* there is a core for every thread */
     cpu_set_t cores;
+    void *scratch;
+    size_t scratch_bytes;
     pthread_t workers[];
 };
 
@@ -148,6 +150,8 @@ lh__pool *lh__pool_new(int threads) {
     p->threads = threads > 0 ? threads : 1;
     p->started = 0;
     p->wakes = 0;
+    p->scratch = NULL;
+    p->scratch_bytes = 0;
     CPU_ZERO(&p->cores);
     p->spin =
         sched_getaffinity(0, sizeof p->cores, &p->cores) == 0 && p->threads <= CPU_COUNT(&p->cores);
@@ -170,6 +174,7 @@ void lh__pool_free(lh__pool *p) {
         pthread_join(p->workers[i], NULL);
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->mutex);
+    free(p->scratch);
     free(p);
 }
 
@@ -202,4 +207,17 @@ void lh__pool_run(lh__pool *p, int64_t tiles, lh__tile_fn *fn, void *arg) {
     wake_sleepers(p);
     take_tiles(p);
     await_tiles(p, tiles);
+}
+
+void *lh__pool_scratch(lh__pool *p, size_t bytes) {
+    size_t whole = (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+
+    if (!p || whole < bytes)
+        return NULL;
+    if (whole > p->scratch_bytes) {
+        free(p->scratch);
+        p->scratch = aligned_alloc(CACHE_LINE, whole);
+        p->scratch_bytes = p->scratch ? whole : 0;
+    }
+    return p->scratch;
 }

@@ -6,6 +6,7 @@
 #ifndef LH_KERNELS_POOL_H
 #define LH_KERNELS_POOL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct lh__pool lh__pool;
@@ -20,5 +21,10 @@ int lh__pool_threads(const lh__pool *pool);
  * returns when all are done. pool NULL or tiles 1: on the caller. Not reentrant: one caller at a
  * time, and fn must not call it. No allocation. */
 void lh__pool_run(lh__pool *pool, int64_t tiles, lh__tile_fn *fn, void *arg);
+
+/* Memory of at least `bytes`, aligned to 64, for what the tiles of one job hand to the next: the
+ * pool's, not cleared, valid until the next call. It grows when asked for more than ever before,
+ * else nothing is allocated. NULL when pool is NULL or there is no memory. */
+void *lh__pool_scratch(lh__pool *pool, size_t bytes);
 
 #endif

@@ -47,12 +47,13 @@ static inline void lh__view_split(const lh__view *x, uint32_t mask, lh__view *ke
     }
 }
 
-/* The axes that a call reduces, as bits: SUM MEAN AMAX AMIN ARGMAX SUM_TO of input 0. */
+/* The axes that a call reduces, as bits: SUM MEAN PROD AMAX AMIN ARGMAX ARGMIN SUM_TO of
+ * input 0. */
 static inline uint32_t lh__reduced_axes(const lh__kernel_call *call) {
     const lh__view *x = call->in[0], *y = call->out;
     uint32_t mask = 0;
 
-    if (call->op == LH_OP_ARGMAX)
+    if (call->op == LH_OP_ARGMAX || call->op == LH_OP_ARGMIN)
         return 1u << call->ints[0];
     if (call->op == LH__OP_SUM_TO) {
         for (int32_t d = 0, lead = x->ndim - y->ndim; d < x->ndim; d++)

@@ -2,7 +2,7 @@
  *
  *     lhost run --model mnist.so --max_epochs 3 --test
  */
-#include "digits.h"
+#include "data/digits.h"
 
 #include <lhost/lhost.h>
 

@@ -13,6 +13,7 @@
 enum { LH__EXIT_DONE = 0, LH__EXIT_FAILED = 1, LH__EXIT_USAGE = 2 };
 
 typedef struct lh__command lh__command;
+struct lh__export;
 
 /* One call of the program. argv holds what follows the subcommand. */
 typedef struct lh__call {
@@ -22,6 +23,7 @@ typedef struct lh__call {
     char **env;
     lh__report *report;
     lh__observer observer;
+    const struct lh__export *exports; /* of lhost export; NULL elsewhere */
 } lh__call;
 
 struct lh__command {
@@ -52,6 +54,7 @@ void lh__help_command(const lh__command *command);
 
 /* One per file of this room. */
 int lh__cli_run(const lh__call *call); /* run, validate, test, predict */
+int lh__cli_export(const lh__call *call);
 int lh__cli_inspect(const lh__call *call);
 int lh__cli_ckpt(const lh__call *call);
 int lh__cli_new(const lh__call *call);

@@ -18,6 +18,17 @@ const lh__command lh__commands[] = {
      "run the test loop on a checkpoint", NULL, LH_TEST},
     {"predict", NULL, lh__cli_run, "--model FILE.so --ckpt_path FILE [OPTION]...",
      "run the model on the prediction data", NULL, LH_PREDICT},
+    {"export", NULL, lh__cli_export,
+     "--model FILE.so --ckpt_path FILE --onnx FILE|--torchscript FILE [OPTION]...",
+     "write the model's forward pass as an ONNX or TorchScript file",
+     "Records forward in evaluation mode; the batch, axis 0 of the input, stays of any size.\n\n"
+     "  --onnx FILE                         write ONNX\n"
+     "  --torchscript FILE                  write what torch.jit.load reads\n"
+     "  --exporter NAME --output FILE       write with an exporter plugin\n"
+     "  --input_shape N,C,H,W               record with zeros of this shape instead of a batch of\n"
+     "                                      the predict loader (else test, val, train)\n"
+     "  --dtype NAME                        of the zeros: float32, float64, int64, uint8, bool\n",
+     LH_PREDICT},
     {"inspect", NULL, lh__cli_inspect, "PLUGIN... [--json]",
      "tell what a plugin is, without letting it near the host", NULL, -1},
     {"new", NULL, lh__cli_new, "module|callback NAME", "write a plugin that builds, to start from",

@@ -66,22 +66,34 @@ static int run_test(const lh__call *call, const lh__config *config, const lh__ca
     return exit_code;
 }
 
+/* The data module: that of --data, else one that the model's own file carries, else none. */
+static lh_status find_data(const lh__call *call, const lh__config *config, lh__plugin *module,
+                           lh__cast *cast, lh__plugin **loaded) {
+    lh__error e = {0};
+
+    cast->datamodule_choice = &config->data;
+    if (config->data.plugin)
+        cast->datamodule = *loaded = load(call, &config->data, LH_KIND_DATAMODULE, "data module");
+    else if (module->kinds & LH_KIND_DATAMODULE)
+        cast->datamodule = module;
+    if (cast->datamodule)
+        return LH_OK;
+    if (!config->data.plugin && lh__config_no_data_module(config, &e) == LH_OK)
+        return LH_OK;
+    if (!config->data.plugin)
+        lh__cli_usage(call, "%s", e.text);
+    return LH_EINVAL;
+}
+
 static int run_model(const lh__call *call, const lh__config *config, const lh__choice *model,
                      lh__breadcrumb *crumb) {
     lh__plugin *module = load(call, model, LH_KIND_MODULE, "model"), *data = NULL;
-    lh__cast cast = {.module = module, .module_choice = model};
+    lh__cast cast = {.module = module, .module_choice = model, .exports = call->exports};
     lh__outcome out = {0};
     int exit_code = LH__EXIT_USAGE;
 
-    if (!module)
+    if (!module || find_data(call, config, module, &cast, &data) != LH_OK)
         goto done;
-    if (config->data.plugin) {
-        data = load(call, &config->data, LH_KIND_DATAMODULE, "data module");
-        if (!data)
-            goto done;
-        cast.datamodule = data;
-        cast.datamodule_choice = &config->data;
-    }
     exit_code =
         run_stage(call, config, &cast, call->command->stage, config->ckpt_path, NULL, crumb, &out);
     if (exit_code == LH__EXIT_DONE && config->test && call->command->stage == LH_FIT)
@@ -131,6 +143,8 @@ int lh__cli_run(const lh__call *call) {
         exit_code = print_config(call, &config);
     } else if (config.n_models == 0) {
         exit_code = lh__cli_usage(call, "no model was given: --model FILE.so");
+    } else if (call->exports && config.n_models > 1) {
+        exit_code = lh__cli_usage(call, "one file takes one model");
     } else if (config.test && call->command->stage != LH_FIT) {
         exit_code = lh__cli_usage(call, "--test belongs to lhost run");
     } else {

@@ -282,13 +282,10 @@ static lh_status view_loggers(lh__config *c, lh__error *e) {
     return status;
 }
 
-/* Without a data module nobody could know a setting of data's other than the host's. */
-static lh_status check_data(const lh__config *c, lh__error *e) {
+lh_status lh__config_no_data_module(const lh__config *c, lh__error *e) {
     const char *key;
     json_t *value;
 
-    if (c->data.plugin)
-        return LH_OK;
     json_object_foreach(c->data.hparams, key, value) {
         lh__nearest n = lh__nearest_start(key);
         char hint[128], path[128];
@@ -307,12 +304,15 @@ static lh_status check_together(const lh__config *c, lh__error *e) {
         return lh__fail(e, LH_EINVAL,
                         "ckpt_path best: fast_dev_run saves no checkpoint that could be the best; "
                         "name a file");
+    if (c->weights && c->ckpt_path)
+        return lh__fail(e, LH_EINVAL,
+                        "weights and ckpt_path are both where to start from: give one of them");
     for (int32_t i = 0; i < c->n_callbacks && !c->trainer.enable_checkpointing; i++)
         if (strcmp(c->callbacks[i].plugin, "model-checkpoint") == 0)
             return lh__fail(e, LH_EINVAL,
                             "callback model-checkpoint contradicts trainer.enable_checkpointing: "
                             "false; remove one of the two");
-    return check_data(c, e);
+    return LH_OK;
 }
 
 static lh_status build_views(lh__config *c, lh__error *e) {
@@ -362,6 +362,7 @@ lh_status lh__config_load(lh__config *c, int argc, char *const *argv, char *cons
 void lh__config_free(lh__config *c) {
     lh__options_free(&c->trainer);
     free(c->ckpt_path);
+    free(c->weights);
     free(c->data_root);
     free(c->models);
     free(c->callbacks);

@@ -10,6 +10,7 @@
  *   seed_everything: 0
  *   num_threads: null
  *   ckpt_path: null
+ *   weights: null
  *   trainer: {max_epochs: 3, ...}
  *   model: {plugin: mnist.so, lr: 0.001}        # plugin: one path, or a list of them
  *   data: {plugin: dm.so, root: null, batch_size: null, num_workers: null, ...}
@@ -34,7 +35,7 @@ typedef struct lh__config {
     lh__options trainer; /* finished */
 
     lh__choice *models; /* all get the same hyper-parameters */
-    lh__choice data;    /* data.plugin NULL: the model brings its own loaders */
+    lh__choice data;    /* data.plugin NULL: the model brings its own data */
     lh__choice *callbacks, *loggers;
     int32_t n_models, n_callbacks, n_loggers; /* n_loggers 0: none; defaults are filled in */
 
@@ -44,6 +45,7 @@ typedef struct lh__config {
     int64_t seed;             /* of every random number of the run */
     int64_t num_threads;      /* 0: every core that the process may use */
     char *ckpt_path;          /* "best", "last", a file, or NULL */
+    char *weights;            /* a file, or NULL */
 
     int32_t test;                     /* run: the test stage after fit */
     int32_t json, print_config, help; /* of this call only, never in the tree */
@@ -59,6 +61,10 @@ typedef struct lh__config {
 lh_status lh__config_load(lh__config *c, int argc, char *const *argv, char *const *env,
                           const lh__observer *obs, lh__error *e);
 void lh__config_free(lh__config *c);
+
+/* For a run without a data module: nobody could then know a setting of data's other than the
+ * host's, so one that was given is an error. */
+lh_status lh__config_no_data_module(const lh__config *c, lh__error *e);
 
 /* Where the value at a dotted path came from: "run.yaml:3:5", "environment variable LHOST_...",
  * "command line", "default". */

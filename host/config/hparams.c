@@ -2,6 +2,7 @@
 #include "config/config.h"
 
 #include "config/nearest.h"
+#include "config/settings.h"
 #include "config/yaml.h"
 
 #include <math.h>
@@ -126,6 +127,18 @@ static void unknown(const lh_hparam_spec *specs, int32_t n, const char *key, con
              at->origin, hint);
 }
 
+/* A hyper-parameter that bears the name of one of the host's settings (data.batch_size) is that
+ * setting, where it was given. */
+static const json_t *given_value(const lh__choice *given, const char *name, const char *path,
+                                 const lh__config *c) {
+    const json_t *own = json_object_get(given->hparams, name), *shared;
+
+    if (own || !c || !given->where || !lh__setting_find(path))
+        return own;
+    shared = json_object_get(json_object_get(c->tree, given->where), name);
+    return json_is_null(shared) ? NULL : shared;
+}
+
 json_t *lh__hparams_resolve(const lh_hparam_spec *specs, int32_t n, const lh__choice *given,
                             const char *what, const lh__config *c, lh__error *e) {
     json_t *out = json_object(), *value;
@@ -144,7 +157,7 @@ json_t *lh__hparams_resolve(const lh_hparam_spec *specs, int32_t n, const lh__ch
     for (int32_t i = 0; i < n; i++) {
         snprintf(path, sizeof path, "%s.%.120s", given->where ? given->where : "", specs[i].name);
         at.origin = c ? lh__config_origin(c, path) : "given";
-        value = resolve_one(&specs[i], json_object_get(given->hparams, specs[i].name), &at);
+        value = resolve_one(&specs[i], given_value(given, specs[i].name, path, c), &at);
         if (!value || json_object_set_new(out, specs[i].name, value) != 0)
             goto fail;
     }

@@ -23,6 +23,8 @@ const lh__option_row lh__setting_rows[] = {
      "threads that compute; null: one per core"},
     {"ckpt_path", LH__OPTION_TEXT, AT(ckpt_path), "null", "null", 0, 0, NULL, NULL,
      "checkpoint to start from: best, last or a file"},
+    {"weights", LH__OPTION_TEXT, AT(weights), "null", "null", 0, 0, NULL, NULL,
+     "weights to start from, by name: a safetensors file, of PyTorch too"},
     {"test", LH__OPTION_FLAG, AT(test), "false", "false", 0, 0, NULL, NULL,
      "run: test the best checkpoint after training"},
     {"data.root", LH__OPTION_TEXT, AT(data_root), "null", "null", 0, 0, NULL, NULL,
@@ -88,9 +90,9 @@ lh_status lh__settings_init(lh__settings *s) {
     c->origins = json_object();
     c->views = json_array();
     trainer = json_object();
-    c->tree = json_pack("{s:i,s:n,s:n,s:b,s:o,s:{s:n},s:{s:n},s:[],s:n}", "seed_everything", 0,
-                        "num_threads", "ckpt_path", "test", 0, "trainer", trainer, "model",
-                        "plugin", "data", "plugin", "callbacks", "loggers");
+    c->tree = json_pack("{s:i,s:n,s:n,s:n,s:b,s:o,s:{s:n},s:{s:n},s:[],s:n}", "seed_everything", 0,
+                        "num_threads", "ckpt_path", "weights", "test", 0, "trainer", trainer,
+                        "model", "plugin", "data", "plugin", "callbacks", "loggers");
     if (!c->tree || !c->origins || !c->views)
         return no_memory(s);
     for (int32_t i = 0; i < lh__n_option_rows; i++)

@@ -16,7 +16,7 @@ static lh_status check_loss(lh__engine *e, const lh_tensor *loss) {
         return lh__fail(e->err, LH_ESHAPE,
                         "backward: the loss has shape %s; it has to be one number: take its mean",
                         lh__shape_text(v->ndim, v->shape, shape));
-    if (v->dtype != LH_F32 && v->dtype != LH_F64)
+    if (!lh__dtype_is_real(v->dtype))
         return lh__fail(e->err, LH_EDTYPE,
                         "backward: the loss is %s; only real numbers have a "
                         "gradient",

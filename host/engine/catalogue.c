@@ -1,10 +1,22 @@
 /* catalogue.c - the families of operators, as one table. */
 #include "engine/catalogue.h"
 
+extern const lh__family lh__classes, lh__embedding, lh__normalization;
+extern const lh__family lh__activation;
+extern const lh__family lh__convolution;
+extern const lh__family lh__pooling;
+extern const lh__family lh__attention, lh__recurrent;
+extern const lh__family lh__order;
 extern const lh__family lh__arithmetic, lh__reduction, lh__layout, lh__product, lh__loss,
     lh__random;
 
 static const lh__family *const families[] = {
+    &lh__classes, &lh__embedding, &lh__normalization,
+    &lh__activation,
+    &lh__convolution,
+    &lh__pooling,
+    &lh__attention, &lh__recurrent,
+    &lh__order,
     &lh__arithmetic, &lh__reduction, &lh__layout, &lh__product, &lh__loss, &lh__random,
 };
 

@@ -28,6 +28,7 @@ struct lh__node {
     const char *file;
     int32_t line;
     lh__philox_key key;
+    uint64_t writes; /* the engine's at that time */
 };
 
 /* A call on its way through the rules. */
@@ -57,6 +58,7 @@ typedef enum lh__dtype_rule {
     LH__COMPARE,    /* promoted to one dtype; output BOOL */
     LH__CHOOSE,     /* BOOL condition, the others promoted to one dtype */
     LH__REAL_INDEX, /* one real dtype, the last input an index */
+    LH__TARGET,     /* one real dtype, but input 1 an index if it has integers */
     LH__ANY_INDEX,  /* any dtype, the last input an index */
     LH__COUNT,      /* integers to I64 */
     LH__POSITION,   /* any dtype, output I64 */

@@ -88,6 +88,10 @@ const lh__engine_options *lh__engine_get_options(const lh__engine *e) {
     return &e->options;
 }
 
+void lh__watch(lh__engine *e, const lh__watcher *watcher) {
+    e->watcher = watcher;
+}
+
 lh__arena_use lh__engine_arena(const lh__engine *e) {
     return (lh__arena_use){lh__arena_used(&e->arena), e->arena.reserved, e->arena.growths};
 }
@@ -107,6 +111,10 @@ int32_t lh__set_training(lh__engine *e, int32_t on) {
 
     e->training = on;
     return was;
+}
+
+int32_t lh__is_training(const lh__engine *e) {
+    return e->training;
 }
 
 int32_t lh__set_grad_enabled(lh__engine *e, int32_t on) {

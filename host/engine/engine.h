@@ -22,6 +22,7 @@ struct lh_tensor {
     lh__view view;
     lh__node *node;        /* the operator that made it; NULL: a leaf */
     lh__param *param;      /* the parameter or buffer that it is, or NULL */
+    lh__param *base;       /* that in whose memory it lies: itself, or seen by a view; or NULL */
     lh_tensor *grad;       /* during a backward pass: what has arrived so far; else NULL */
     int32_t requires_grad; /* a gradient flows through it */
     int32_t reserved;
@@ -52,6 +53,7 @@ void lh__step_begin(lh__engine *e, int32_t phase, uint64_t step);
 
 /* Training or evaluation mode (dropout); recording of gradients on or off. Return what it was. */
 int32_t lh__set_training(lh__engine *e, int32_t on);
+int32_t lh__is_training(const lh__engine *e);
 int32_t lh__set_grad_enabled(lh__engine *e, int32_t on);
 
 /* One operator (codes of lhost/ops.h; those of kernels/kernel.h only in gradients, which know that
@@ -59,6 +61,18 @@ int32_t lh__set_grad_enabled(lh__engine *e, int32_t on);
  * the author's file and line; NULL, unrecorded, when an input is NULL (an optional one is left out
  * by a smaller n_inputs). Inputs are of this step, or parameters. */
 lh_tensor *lh__op(lh__engine *e, const lh_op_call *call);
+
+/* Who sees the calls of an engine: every call that makes a tensor, its inputs and ints as the
+ * operator's rules left them (cast to one dtype, axes counted from the first), and the tensor. Of a
+ * composed operator those that it is composed of come first, then, where `maps` says so, the call
+ * itself with the same tensor, its inputs as they were given. */
+typedef struct lh__watcher {
+    void *user;
+    int32_t (*maps)(void *user, uint32_t op);
+    void (*called)(void *user, const lh_op_call *call, lh_tensor *out);
+} lh__watcher;
+
+void lh__watch(lh__engine *e, const lh__watcher *watcher); /* borrowed; NULL: nobody */
 
 /* A tensor of this step around `data`, contiguous, borrowed until the next lh__step_begin. */
 lh_tensor *lh__tensor_wrap(lh__engine *e, int32_t dtype, int32_t ndim, const int64_t *shape,
@@ -77,8 +91,9 @@ lh_status lh__tensor_assign(lh__engine *e, lh_tensor *dst, const lh_tensor *src)
 double lh__item(lh__engine *e, const lh_tensor *t);
 
 /* Adds d(scale * loss)/d(parameter) to the gradients of the parameters that require one and that
- * the loss depends on. Errors: the loss is not one real element, depends on no such parameter, or
- * its tape was used up by an earlier call without retain_graph. */
+ * the loss depends on. Errors: the loss is not one real element, depends on no such parameter, its
+ * tape was used up by an earlier call without retain_graph, or a gradient reads a parameter or a
+ * buffer (also through a view) whose values were overwritten after the operator had used it. */
 lh_status lh__backward(lh__engine *e, lh_tensor *loss, double scale, int32_t retain_graph);
 
 /* Gradient of the scalar `loss` to `x`, a tensor of this step that required a gradient when it was

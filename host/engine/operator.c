@@ -8,7 +8,7 @@
 
 #include "engine/operators/rules.h"
 #include "engine/state.h"
-#include "kernels/view.h"
+#include "kernels/ref/ref.h"
 
 /* Input v as an elementwise kernel gets it: broadcast to the shape of `out`. */
 static void broadcast_view(const lh__view *v, const lh__view *out, lh__view *to) {
@@ -29,8 +29,7 @@ static int64_t find_bad(const lh__view *v, int32_t infinities) {
     int64_t n = lh__view_numel(v);
 
     for (int64_t i = 0; i < n; i++) {
-        int64_t at = lh__view_offset(v, i);
-        double x = v->dtype == LH_F32 ? ((float *)v->data)[at] : ((double *)v->data)[at];
+        double x = lh__get(v, i);
 
         if (isnan(x) || (infinities && isinf(x)))
             return i;
@@ -42,12 +41,12 @@ static lh_status check_finite(const lh__check *c) {
     int32_t infinities = c->n_in > 0;
     int64_t at;
 
-    if (c->out.dtype != LH_F32 && c->out.dtype != LH_F64)
+    if (!lh__dtype_is_real(c->out.dtype))
         return LH_OK;
     for (int32_t i = 0; i < c->n_in; i++) {
         const lh__view *v = &c->in[i]->view;
 
-        if ((v->dtype == LH_F32 || v->dtype == LH_F64) && find_bad(v, 1) >= 0)
+        if (lh__dtype_is_real(v->dtype) && find_bad(v, 1) >= 0)
             infinities = 0;
     }
     at = find_bad(&c->out, infinities);
@@ -80,10 +79,12 @@ static lh_status compute(lh__check *c, lh__philox_key key) {
     if (bytes < 0)
         return lh__reject(c, LH_ESHAPE, "the result has more elements than can be counted");
     if (e->landing && c->row->flags & LH__LANDS && e->landing->dtype == c->out.dtype &&
-        lh__same_shape(e->landing, &c->out))
+        lh__same_shape(e->landing, &c->out)) {
         c->out.data = e->landing->data;
-    else
+        e->landing = NULL; /* the place is taken */
+    } else {
         c->out.data = lh__arena_alloc(&e->arena, (size_t)bytes);
+    }
     if (c->n_in > 8)
         views = lh__arena_alloc(&e->arena, (size_t)c->n_in * sizeof *views);
     if (!c->out.data || !views)
@@ -145,7 +146,8 @@ static lh_status record(const lh__check *c, lh_tensor *out, lh__philox_key key) 
                     .n_reals = call->n_reals,
                     .file = call->file,
                     .line = call->line,
-                    .key = key};
+                    .key = key,
+                    .writes = c->e->writes};
     *n->joint = NULL;
     for (int32_t i = 0; i < c->n_in; i++) {
         n->in[i] = c->in[i];
@@ -194,10 +196,40 @@ static lh_status take_inputs(lh__check *c, lh_tensor **few, int32_t room) {
     return LH_OK;
 }
 
+/* A gradient reads no parameter or buffer that was overwritten after the operator had used it. */
+static lh_status check_current(const lh__check *c) {
+    const lh__node *under = c->e->under;
+
+    for (int32_t i = 0; under && i < c->n_in; i++) {
+        const lh__param *p = c->in[i]->base;
+
+        if (p && p->written > under->writes)
+            return lh__reject(c, LH_ESTATE,
+                              "%s %s was overwritten after the operator used it; write to it after "
+                              "the backward pass",
+                              p->is_buffer ? "buffer" : "parameter", p->name);
+    }
+    return LH_OK;
+}
+
 /* Authors reach the operators of ops.h; gradients and compositions reach all. */
 static const lh__row *row_of(const lh__engine *e, uint32_t op) {
     return op < LH__OP_RELU_GRAD || (op < LH__OP_LIMIT && (e->under || e->outer)) ? e->rows[op]
                                                                                   : NULL;
+}
+
+/* Shows a call that is done to the watcher. Returns `out`. */
+static lh_tensor *shown(const lh__check *c, lh_tensor *const *inputs, lh_tensor *out) {
+    const lh__watcher *w = c->e->watcher;
+    lh_op_call call;
+
+    if (!w || !out)
+        return out;
+    call = *c->call;
+    call.inputs = inputs;
+    call.n_ints = c->n_ints, call.ints = c->ints;
+    w->called(w->user, &call, out);
+    return out;
 }
 
 /* The result of a composed operator; *done = 0: this call needs the kernel. */
@@ -211,6 +243,8 @@ static lh_tensor *compose(lh__check *c, int32_t *done) {
     out = c->row->compose(c);
     e->outer = outer;
     *done = out || e->err->code != LH_OK;
+    if (e->watcher && e->watcher->maps(e->watcher->user, c->call->op))
+        shown(c, c->call->inputs, out);
     return out;
 }
 
@@ -245,7 +279,7 @@ lh_tensor *lh__op(lh__engine *e, const lh_op_call *given) {
         if (!call->inputs[i])
             return NULL;
     if (check_counts(&c) != LH_OK || take_inputs(&c, few, 8) != LH_OK ||
-        lh__check_dtypes(&c) != LH_OK || c.row->shape(&c) != LH_OK)
+        check_current(&c) != LH_OK || lh__check_dtypes(&c) != LH_OK || c.row->shape(&c) != LH_OK)
         return NULL;
     if (c.row->flags & LH__TRAIN_ONLY && !e->training)
         return c.in[0];
@@ -259,6 +293,7 @@ lh_tensor *lh__op(lh__engine *e, const lh_op_call *given) {
     if (!out || (!c.is_view && compute(&c, key) != LH_OK))
         return NULL;
     out->view = c.out;
+    out->base = c.is_view ? c.in[0]->base : NULL;
     out->requires_grad = (c.row->flags & LH__LEAF) != 0;
-    return record(&c, out, key) == LH_OK ? out : NULL;
+    return record(&c, out, key) == LH_OK ? shown(&c, c.in, out) : NULL;
 }

@@ -451,8 +451,10 @@ lh_status lh__optimizer_step(lh_optimizer *opt, double grad_scale) {
             continue;
         while (m < end && continues(opt, m - 1, m))
             m++;
-        for (struct member *each = first; each < m; each++)
+        for (struct member *each = first; each < m; each++) {
             each->step++;
+            lh__param_overwritten(opt->engine, each->param);
+        }
         update_run(opt, first, m - 1, grad_scale);
     }
     return status;

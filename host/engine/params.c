@@ -74,7 +74,7 @@ static lh__param *declare(lh__engine *e, const char *what, const char *name, int
         goto fail;
     p->name = strdup(name);
     p->tensor.view.data = alloc_aligned(bytes);
-    p->tensor.param = p;
+    p->tensor.param = p->tensor.base = p;
     if (!p->name || !p->tensor.view.data || lh__list_add(&e->params, p) != LH_OK)
         goto fail;
     return p;
@@ -220,6 +220,10 @@ int64_t lh__params_require_grad(lh__engine *e, const char *glob, int32_t on) {
         matched++;
     }
     return matched;
+}
+
+void lh__param_overwritten(lh__engine *e, lh__param *p) {
+    p->written = ++e->writes;
 }
 
 void lh__params_zero_grad(lh__engine *e) {

@@ -17,6 +17,7 @@ struct lh__param {
     int32_t has_grad; /* the gradient holds something (PyTorch: grad is not None) */
     int64_t offset;   /* in elements, within the flat buffer of its dtype */
     lh__view grad;    /* of a parameter, after seal */
+    uint64_t written; /* the number, among the engine's, of the last write of its values */
 };
 
 /* Declares a parameter (dtype 0: the engine's). Its initial values depend on the seed, its name,
@@ -38,6 +39,9 @@ lh__param *lh__param_find(const lh__engine *e, const char *name); /* NULL when a
 
 /* Sets requires_grad of the parameters whose name matches the glob (fnmatch); returns how many. */
 int64_t lh__params_require_grad(lh__engine *e, const char *glob, int32_t on);
+
+/* Its values have been overwritten: what was recorded before can't read them in a backward pass. */
+void lh__param_overwritten(lh__engine *e, lh__param *p);
 
 /* Forgets the gradients: PyTorch's zero_grad(set_to_none=True). O(parameters), touches no data. */
 void lh__params_zero_grad(lh__engine *e);

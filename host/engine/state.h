@@ -41,9 +41,11 @@ struct lh__engine {
     lh__view *landing;       /* where the gradient being computed may be written, or NULL */
     const lh_op_call *outer; /* the author's call that is being composed of others, or NULL */
     const lh__row *rows[LH__OP_LIMIT]; /* the catalogue by operator */
+    const lh__watcher *watcher;        /* sees every call, or NULL */
 
     /* The model. */
     lh__list params;  /* lh__param, in order of declaration */
+    uint64_t writes;  /* of values of parameters and buffers, so far */
     lh__flat flat[2]; /* of LH_F32, of LH_F64 */
     int32_t sealed;
 

@@ -13,7 +13,7 @@ lh_tensor *lh__tensor_alloc(lh__engine *e) {
         return NULL;
     }
     t->node = NULL;
-    t->param = NULL;
+    t->param = t->base = NULL;
     t->grad = NULL;
     t->requires_grad = 0;
     return t;
@@ -159,6 +159,8 @@ lh_status lh__tensor_write(lh__engine *e, lh_tensor *t, const void *src, uint64_
                         "write: the tensor is a view with gaps; write to the "
                         "parameter itself");
     memcpy(t->view.data, src, size);
+    if (t->base)
+        lh__param_overwritten(e, t->base);
     return LH_OK;
 }
 
@@ -183,6 +185,8 @@ lh_status lh__tensor_assign(lh__engine *e, lh_tensor *dst, const lh_tensor *src)
         return LH_ENOMEM;
     if (from->data != dst->view.data)
         lh__copy(e, from, &dst->view);
+    if (dst->base)
+        lh__param_overwritten(e, dst->base);
     return LH_OK;
 }
 

@@ -307,6 +307,28 @@ static lh_status copy_table(const gate *g, lh__table t, const void *src, lh__tab
     return check_hooks(g, table, t);
 }
 
+/* Copies and checks the table of an exporter, whose layout may change with every revision. */
+static lh_status copy_exporter(const gate *g, const void *src, lh_draft_exporter *out) {
+    lh_status status = copy_struct(g, "exporter", out, sizeof *out, src, 0,
+                                   offsetof(lh_draft_exporter, maps));
+
+    if (status != LH_OK)
+        return status;
+    if (out->revision != LH_DRAFT_EXPORTER_REVISION)
+        return lh__fail(g->err, LH_EPLUGIN,
+                        "plugin %s: its exporter is of revision %u of the draft, this host knows "
+                        "%d; rebuild it with this host's headers",
+                        g->plugin, out->revision, LH_DRAFT_EXPORTER_REVISION);
+    if (!out->maps || !out->write ||
+        !is_inside(g->where, (const void *)(uintptr_t)out->maps, 1, 1) ||
+        !is_inside(g->where, (const void *)(uintptr_t)out->write, 1, 1))
+        return lh__fail(g->err, LH_EPLUGIN,
+                        "plugin %s: its exporter lacks maps or write, or they are not code of this "
+                        "plugin",
+                        g->plugin);
+    return LH_OK;
+}
+
 lh_status lh__gate_tables(const lh_plugin *plugin, const void *head, const lh__mapping *where,
                           lh__tables_copy *out, lh__error *err) {
     gate g = {.plugin = plugin->name, .where = where, .err = err};
@@ -327,6 +349,8 @@ lh_status lh__gate_tables(const lh_plugin *plugin, const void *head, const lh__m
         if (src)
             status = copy_table(&g, (lh__table)t, src, out);
     }
+    if (status == LH_OK && out->root.exporter)
+        status = copy_exporter(&g, out->root.exporter, &out->exporter);
     if (status != LH_OK)
         for (int t = 0; t < LH__N_TABLES; t++) {
             free(out->hparams[t]);

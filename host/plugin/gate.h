@@ -12,6 +12,8 @@
 #include "plugin/elf.h"
 #include "plugin/hooks.h"
 
+#include <lhost/draft/exporter.h>
+
 /* Gate 1, on the first LH__PLUGIN_HEAD bytes of lhost_plugin and the size of its symbol: magic,
  * versions, sizes, kinds, name. LH_OK or LH_EPLUGIN. */
 lh_status lh__gate_prefix(const void *head, uint64_t symbol_size, lh__error *err);
@@ -34,6 +36,7 @@ typedef struct lh__tables_copy {
     lh_datamodule datamodule;
     lh_callback callback;
     lh_logger logger;
+    lh_draft_exporter exporter;
     lh_hparam_spec *hparams[LH__N_TABLES];
 } lh__tables_copy;
 

@@ -30,7 +30,7 @@ typedef enum lh__table {
     X(STEP, lh_tensor *, (lh_ctx *, void *, const lh_batch *, int64_t))                  \
     X(STEP_END, lh_tensor *, (lh_ctx *, void *, const lh_outputs *))                     \
     X(FORWARD, lh_tensor *, (lh_ctx *, void *, lh_tensor *))                             \
-    X(SPLIT, lh_batch *, (lh_ctx *, void *, const lh_batch *, int64_t, int64_t))         \
+    X(SPLIT, lh_batch *, (lh_ctx *, void *, lh_batch *, int64_t, int64_t))               \
     X(SCHEDULER, lh_status, (lh_ctx *, void *, int32_t, double))                         \
     X(METRICS, lh_status, (lh_ctx *, void *, const lh_scalar *, int32_t, int64_t))       \
     X(SETTINGS, lh_status, (lh_ctx *, void *, const lh_setting *, int32_t))              \

@@ -305,7 +305,7 @@ lh_status lh__plugin_bind(lh__plugin *p, lh__error *err) {
     p->logger = tables.logger;
     p->strategy = tables.root.strategy;
     p->accelerator = tables.root.accelerator;
-    p->exporter = tables.root.exporter;
+    p->exporter = tables.exporter;
     memcpy(p->hparams, tables.hparams, sizeof p->hparams);
     p->is_bound = 1;
     return LH_OK;

@@ -11,6 +11,8 @@
 #include "plugin/elf.h"
 #include "plugin/hooks.h"
 
+#include <lhost/draft/exporter.h>
+
 typedef struct lh__plugin {
     char name[40], version[16];
     char sha256[65]; /* of the file, lower-case hexadecimal */
@@ -21,14 +23,14 @@ typedef struct lh__plugin {
     int is_bound;
 
     /* Copies in this host's layout, all zero for a kind that the plugin does not have. Their
-     * hparams point to host-layout copies below. The three drafts stay in the plugin. */
+     * hparams point to host-layout copies below. The other two drafts stay in the plugin. */
     lh_module module;
     lh_datamodule datamodule;
     lh_callback callback;
     lh_logger logger;
+    lh_draft_exporter exporter;
     const struct lh_draft_strategy *strategy;
     const struct lh_draft_accelerator *accelerator;
-    const struct lh_draft_exporter *exporter;
     lh_hparam_spec *hparams[LH__N_TABLES]; /* owned */
 
     char **warnings; /* owned; whole sentences that name the cure */

@@ -1,8 +1,8 @@
 /* checkpoint.c - taking a checkpoint: everything that decides what the next step computes.
  *
  * Tensors: parameters and buffers under their names; "optimizer.I.NAME.STATE"; inside a window of
- * accumulation "gradient.NAME"; what *_epoch_end is to get, "outputs"; what plugins put, under
- * "state.KEY.NAME". All else is in the
+ * accumulation "gradient.NAME"; what *_epoch_end is to get, "outputs"; meters under
+ * "state.meter.KEY.PART"; what plugins put, under "state.KEY.NAME". All else is in the
  * metadata, with Lightning's names where it has them. The state is taken on the training thread and
  * written behind it.
  */
@@ -204,6 +204,9 @@ lh_status lh__checkpoint_save(lh__trainer *t, const char *path, int32_t weights_
         status = put_optimizers(t, s);
     if (status == LH_OK && !weights_only)
         status = lh__outputs_save(t->epoch_outputs, s, &t->failure);
+    if (status == LH_OK && !weights_only) /* a validation under way will begin anew */
+        status =
+            lh__meters_save(&t->meters, s, t->progress.val_batch.current.ready > 0, &t->failure);
     if (status == LH_OK)
         status = put_meta(t, s, weights_only);
     if (status == LH_OK)

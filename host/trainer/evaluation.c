@@ -167,14 +167,17 @@ static lh_status end_run(lh__trainer *t, const kind *k, int64_t batches) {
     int32_t n;
 
     lh__metrics_begin_epoch_values(t->metrics);
-    lh__metrics_reduce(t->metrics, 0);
+    if (lh__metrics_reduce(t->metrics, 0, &t->failure) != LH_OK)
+        return lh__failed(t);
     if (lh__module_has(t, k->epoch_end_outputs) &&
         lh__call_one_outputs(t, t->cast.module, k->epoch_end_outputs, t->eval_outputs) < 0)
         return lh__failed(t);
     if (lh__call_plain(t, k->epoch_end) < 0 ||
         (t->phase != LH__PREDICTING && lh__call_plain(t, LH__HOOK_on_epoch_end) < 0))
         return lh__failed(t);
-    lh__metrics_reduce(t->metrics, 0);
+    if (lh__metrics_reduce(t->metrics, 0, &t->failure) != LH_OK)
+        return lh__failed(t);
+    lh__metrics_reset_meters(t->metrics, 0);
     lh__show_progress(t, batches, batches); /* with the values of the epoch */
     n = lh__metrics_epoch_values(t->metrics, &values);
     if (n > 0 && t->phase != LH__SANITY)
@@ -214,7 +217,8 @@ static lh_status run(lh__trainer *t, const kind *k) {
     lh__show_progress(t, 0, all);
     for (int32_t i = 0; i < s->n; i++) {
         t->dataloader_idx = i;
-        if (run_loader(t, k, &s->source[i], before, all) < 0)
+        if (run_loader(t, k, &s->source[i], before, all) < 0 ||
+            lh__metrics_end_loader(t->metrics, i, &t->failure) != LH_OK)
             return lh__failed(t);
         before += limit_of(t, &s->source[i]);
     }

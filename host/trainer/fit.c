@@ -50,9 +50,7 @@ static lh_status run_batch(lh__trainer *t, lh_batch *batch, int64_t idx) {
         return status < 0 ? status : LH_SKIP;
     }
     p->batch.current.started++, p->batch.total.started++;
-    lh__outputs_clear(t->outputs);
-    lh__outputs_begin_step(t->outputs);
-    if (lh__training_batch(t, batch, idx) != LH_OK)
+    if (lh__train_batch(t, batch, idx) != LH_OK)
         return lh__failed(t);
     p->batch.current.processed++, p->batch.total.processed++;
     if (lh__is_stepping_batch(t) &&
@@ -61,11 +59,8 @@ static lh_status run_batch(lh__trainer *t, lh_batch *batch, int64_t idx) {
     if (p->is_last_batch &&
         lh__step_schedulers(t, LH_PER_EPOCH, 0, lh__current_epoch(t) + 1) != LH_OK)
         return lh__failed(t);
-    if (lh__module_has(t, LH__HOOK_training_epoch_end) &&
-        lh__outputs_keep(t->epoch_outputs, t->engine, t->outputs) != LH_OK)
-        return lh__run_fail(t, LH_ENOMEM, "out of memory keeping the outputs of the epoch");
     p->position = LH__AT_BATCH_END;
-    return lh__call_batch_end(t, LH__HOOK_on_train_batch_end, t->outputs, batch, idx);
+    return lh__call_batch_end(t, LH__HOOK_on_train_batch_end, lh__batch_outputs(t), batch, idx);
 }
 
 static lh_status train_batch(lh__trainer *t) {
@@ -150,7 +145,8 @@ static lh_status end_epoch(lh__trainer *t) {
     lh__metrics_begin_epoch_values(t->metrics);
     if (lh__call_one_outputs(t, t->cast.module, LH__HOOK_training_epoch_end, t->epoch_outputs) < 0)
         return lh__failed(t);
-    lh__metrics_reduce(t->metrics, 1);
+    if (lh__metrics_reduce(t->metrics, 1, &t->failure) != LH_OK)
+        return lh__failed(t);
     p->position = LH__AT_EPOCH_END;
     return lh__call_plain(t, LH__HOOK_on_train_epoch_end);
 }
@@ -163,9 +159,10 @@ static lh_status close_epoch(lh__trainer *t) {
 
     if (lh__call_plain(t, LH__HOOK_on_epoch_end) < 0)
         return lh__failed(t);
-    lh__metrics_reduce(t->metrics, 1);
-    if (lh__step_schedulers(t, LH_PER_EPOCH, 1, lh__current_epoch(t) + 1) != LH_OK)
+    if (lh__metrics_reduce(t->metrics, 1, &t->failure) != LH_OK ||
+        lh__step_schedulers(t, LH_PER_EPOCH, 1, lh__current_epoch(t) + 1) != LH_OK)
         return lh__failed(t);
+    lh__metrics_reset_meters(t->metrics, 1);
     n = lh__metrics_epoch_values(t->metrics, &values);
     if (n > 0)
         lh__log_values(t, values, n, p->batches_that_stepped - 1);
@@ -230,6 +227,7 @@ static lh_status sanity_check(lh__trainer *t) {
         lh__call_plain(t, LH__HOOK_on_sanity_check_end) < 0)
         return lh__failed(t);
     lh__metrics_clear(t->metrics);
+    lh__meters_reset(&t->meters);
     return LH_OK;
 }
 

@@ -125,18 +125,14 @@ static int32_t loader_suffix(const lh__trainer *t) {
     return t->sources[which].n > 1 ? t->dataloader_idx : -1;
 }
 
-static lh_status log_value(lh_ctx *c, const char *name, double value, const lh_log_options *o) {
-    lh__instance *i = lh__of(c);
+lh_status lh__log(lh__instance *i, lh__logged l) {
     lh__trainer *t = i->trainer;
-    lh__logged l = {.name = name,
-                    .value = value,
-                    .weight = 1,
-                    .options = o,
-                    .hook = i->hook,
-                    .loader = -1,
-                    .is_training = t->phase == LH__TRAINING};
     int is_batch_hook = t->batch != NULL;
 
+    l.weight = 1;
+    l.hook = i->hook;
+    l.loader = -1;
+    l.is_training = t->phase == LH__TRAINING;
     if (t->options->barebones) {
         if (!t->has_said_barebones)
             lh__say(t, LH_WARNING, "barebones: lh_log does nothing");
@@ -145,11 +141,15 @@ static lh_status log_value(lh_ctx *c, const char *name, double value, const lh_l
     }
     if (!l.is_training && is_batch_hook)
         l.loader = loader_suffix(t);
-    if (o->batch_size > 0)
-        l.weight = (double)o->batch_size;
+    if (l.options->batch_size > 0)
+        l.weight = (double)l.options->batch_size;
     else if (is_batch_hook)
         l.weight = (double)t->batch->size;
     return lh__metrics_log(t->metrics, &l, &i->error);
+}
+
+static lh_status log_value(lh_ctx *c, const char *name, double value, const lh_log_options *o) {
+    return lh__log(lh__of(c), (lh__logged){.name = name, .value = value, .options = o});
 }
 
 static lh_status log_tensor(lh_ctx *c, const char *name, lh_tensor *x, const lh_log_options *o) {
@@ -258,7 +258,7 @@ static int64_t get_int(lh_ctx *c, int32_t what) {
     case LH_STAGE:
         return t->stage;
     case LH_TRAINING:
-        return t->phase == LH__TRAINING;
+        return lh__is_training(t->engine);
     case LH_SANITY_CHECKING:
         return t->phase == LH__SANITY;
     case LH_WORLD_SIZE:

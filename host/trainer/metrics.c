@@ -29,11 +29,12 @@ typedef struct published {
 typedef struct entry {
     const char *name; /* as logged, interned */
     lh__hook hook;
+    lh_meter *meter; /* borrowed; NULL: of values */
     uint32_t flags, reduce;
     int32_t loader, is_training;
     int32_t plain, step, epoch; /* indices into values; step, epoch: plain unless forked */
     int64_t n;                  /* values in the epoch so far */
-    double sum, weight;         /* sum: also the running min or max */
+    double sum, weight;         /* sum: also the running min or max, or a meter's value */
 } entry;
 
 struct lh__metrics {
@@ -206,6 +207,32 @@ static lh_status check_options(const lh__logged *l, uint32_t flags, lh__error *e
     return LH_OK;
 }
 
+/* A meter counts for one thing: training or evaluation, every loader or all of them. */
+static lh_status check_meter(const lh__metrics *m, const lh__logged *l, lh__error *e) {
+    if (l->meter && lh__meter_numel(l->meter) != 1)
+        return lh__fail(e, LH_ESHAPE,
+                        "lh_log_meter \"%s\": meter \"%s\" gives %lld numbers, a metric is one: "
+                        "choose an average, or log what lh_meter_compute gives one by one",
+                        l->name, lh__meter_name(l->meter), (long long)lh__meter_numel(l->meter));
+    for (int32_t i = 0; l->meter && i < m->n_entries; i++) {
+        const entry *o = &m->entries[i];
+
+        if (o->meter != l->meter)
+            continue;
+        if (o->is_training != l->is_training)
+            return lh__fail(e, LH_EINVAL,
+                            "lh_log_meter \"%s\": meter \"%s\" is logged in training and in "
+                            "evaluation: make one for each",
+                            l->name, lh__meter_name(l->meter));
+        if ((o->loader < 0) != (l->loader < 0))
+            return lh__fail(e, LH_EINVAL,
+                            "lh_log_meter \"%s\": meter \"%s\" is logged for each loader and for "
+                            "all of them: make one for each, or set LH_LOG_NO_DATALOADER",
+                            l->name, lh__meter_name(l->meter));
+    }
+    return LH_OK;
+}
+
 static entry *add_entry(lh__metrics *m, const lh__logged *l, uint32_t flags) {
     int forked = (flags & LH_LOG_STEP) && (flags & LH_LOG_EPOCH);
     entry *e;
@@ -215,6 +242,7 @@ static entry *add_entry(lh__metrics *m, const lh__logged *l, uint32_t flags) {
     e = &m->entries[m->n_entries];
     *e = (entry){.name = lh__metrics_intern(m, l->name),
                  .hook = l->hook,
+                 .meter = l->meter,
                  .flags = flags,
                  .reduce = l->options->reduce,
                  .loader = l->loader,
@@ -267,31 +295,44 @@ static void accumulate(entry *e, double value, double weight) {
     e->n++;
 }
 
-static double reduced(const entry *e) {
-    return e->reduce == LH_MEAN ? e->sum / e->weight : e->sum;
+/* Of a meter: what it holds, unless its loader is over. */
+static lh_status reduced(const entry *e, double *value, lh__error *error) {
+    lh__meter_value computed;
+    lh_status status;
+
+    *value = e->reduce == LH_MEAN ? e->sum / e->weight : e->sum;
+    if (!e->meter || e->weight > 0)
+        return LH_OK;
+    status = lh__meter_compute(e->meter, &computed, error);
+    if (status == LH_OK)
+        *value = *(const double *)computed.data;
+    return status;
 }
 
 lh_status lh__metrics_log(lh__metrics *m, const lh__logged *l, lh__error *error) {
     uint32_t flags = resolve_flags(l->options->flags, policy[l->hook]);
     lh__logged named = *l;
+    double value;
     entry *e;
 
     if (flags & LH_LOG_NO_DATALOADER)
         named.loader = -1;
     e = find_entry(m, &named);
     if (!e) {
-        if (check_options(&named, flags, error) != LH_OK)
+        if (check_options(&named, flags, error) != LH_OK || check_meter(m, &named, error) != LH_OK)
             return error->code;
         e = add_entry(m, &named, flags);
         if (!e)
             return lh__fail(error, LH_ENOMEM, "out of memory");
-    } else if (e->flags != flags || e->reduce != l->options->reduce) {
+    } else if (e->flags != flags || e->reduce != l->options->reduce || e->meter != l->meter) {
         return lh__fail(error, LH_EINVAL,
-                        "lh_log \"%s\": logged before in %s with other flags or "
-                        "another reduction: use one set, or another name",
+                        "lh_log \"%s\": logged before in %s with other flags, another reduction "
+                        "or another meter: use one set, or another name",
                         l->name, lh__hooks[l->hook].name);
     }
-    if (flags & LH_LOG_EPOCH)
+    if (l->meter)
+        e->n++;
+    else if (flags & LH_LOG_EPOCH)
         accumulate(e, l->value, l->weight);
     if ((flags & LH_LOG_STEP) && !(flags & LH_LOG_NO_LOGGER)) {
         m->values[e->step].step_value = l->value;
@@ -301,8 +342,11 @@ lh_status lh__metrics_log(lh__metrics *m, const lh__logged *l, lh__error *error)
         publish(m, e->plain, l->value, 0);
         publish(m, e->step, l->value, flags & LH_LOG_BAR);
     }
-    if (policy[l->hook] == PER_EPOCH)
-        publish(m, e->plain, reduced(e), 0);
+    if (policy[l->hook] != PER_EPOCH)
+        return LH_OK;
+    if (reduced(e, &value, error) != LH_OK)
+        return error->code;
+    publish(m, e->plain, value, 0);
     return LH_OK;
 }
 
@@ -320,23 +364,48 @@ void lh__metrics_begin_epoch_values(lh__metrics *m) {
         m->values[i].epoch = NOT_IN_EPOCH;
 }
 
-void lh__metrics_reduce(lh__metrics *m, int32_t is_training) {
+lh_status lh__metrics_reduce(lh__metrics *m, int32_t is_training, lh__error *error) {
     for (int32_t i = 0; i < m->n_entries; i++) {
         entry *e = &m->entries[i];
         published *p = &m->values[e->epoch];
 
         if (e->is_training != is_training || e->n == 0)
             continue;
-        p->epoch_value = reduced(e);
+        if (reduced(e, &p->epoch_value, error) != LH_OK)
+            return error->code;
         p->epoch = e->flags & LH_LOG_NO_LOGGER ? SHOWN : LOGGED;
         p->loader = e->loader;
         publish(m, e->plain, p->epoch_value, 0);
         publish(m, e->epoch, p->epoch_value, e->flags & LH_LOG_BAR);
         forget(e);
     }
+    return LH_OK;
+}
+
+lh_status lh__metrics_end_loader(lh__metrics *m, int32_t loader, lh__error *error) {
+    for (int32_t i = 0; i < m->n_entries; i++) {
+        entry *e = &m->entries[i];
+
+        if (!e->meter || e->is_training || e->loader != loader || e->n == 0)
+            continue;
+        if (reduced(e, &e->sum, error) != LH_OK)
+            return error->code;
+        e->weight = 1;
+    }
+    for (int32_t i = 0; i < m->n_entries; i++)
+        if (m->entries[i].meter && m->entries[i].loader == loader && !m->entries[i].is_training)
+            lh__meter_reset(m->entries[i].meter);
+    return LH_OK;
+}
+
+void lh__metrics_reset_meters(lh__metrics *m, int32_t is_training) {
+    for (int32_t i = 0; i < m->n_entries; i++)
+        if (m->entries[i].meter && m->entries[i].is_training == is_training)
+            lh__meter_reset(m->entries[i].meter);
 }
 
 void lh__metrics_reset(lh__metrics *m, int32_t is_training) {
+    lh__metrics_reset_meters(m, is_training);
     for (int32_t i = 0; i < m->n_entries; i++)
         if (m->entries[i].is_training == is_training)
             forget(&m->entries[i]);
@@ -439,6 +508,8 @@ static json_t *entry_json(const entry *e) {
     if (row) {
         lh__json_put_real(row, "sum", e->sum);
         lh__json_put_real(row, "weight", e->weight);
+        if (e->meter)
+            json_object_set_new(row, "meter", json_string(lh__meter_key(e->meter)));
     }
     return row;
 }
@@ -473,9 +544,11 @@ static int hook_named(const char *name) {
     return -1;
 }
 
-static lh_status load_entry(lh__metrics *m, const json_t *row, lh__error *error) {
+static lh_status load_entry(lh__metrics *m, const json_t *row, const lh__meters *meters,
+                            lh__error *error) {
     int hook = hook_named(json_string_value(json_object_get(row, "hook")));
     const char *name = json_string_value(json_object_get(row, "name"));
+    const char *meter = json_string_value(json_object_get(row, "meter"));
     int64_t loader = -1, flags = 0, reduce = 0;
     lh_log_options options = {LH_SIZED(lh_log_options)};
     lh__logged l = {.name = name, .options = &options, .hook = (lh__hook)(hook < 0 ? 0 : hook)};
@@ -487,6 +560,11 @@ static lh_status load_entry(lh__metrics *m, const json_t *row, lh__error *error)
         return lh__fail(error, LH_ECORRUPT, "a metric under way is not readable");
     l.loader = (int32_t)loader;
     l.is_training = json_is_true(json_object_get(row, "is_training"));
+    l.meter = meter ? lh__meters_find(meters, meter) : NULL;
+    if (meter && !l.meter)
+        return lh__fail(error, LH_EINVAL,
+                        "metric \"%s\" is the value of meter %s, which this run does not have",
+                        name, meter);
     options.reduce = (uint32_t)reduce;
     e = find_entry(m, &l);
     e = e ? e : add_entry(m, &l, (uint32_t)flags);
@@ -539,13 +617,14 @@ static void set_step_value(lh__metrics *m, const char *name, double value) {
     m->values[i].mark = m->mark;
 }
 
-lh_status lh__metrics_load(lh__metrics *m, const json_t *saved, lh__error *error) {
+lh_status lh__metrics_load(lh__metrics *m, const json_t *saved, const lh__meters *meters,
+                           lh__error *error) {
     json_t *row;
     size_t i;
 
     lh__metrics_clear(m);
     json_array_foreach(json_object_get(saved, "under_way"), i, row) {
-        if (load_entry(m, row, error) != LH_OK)
+        if (load_entry(m, row, meters, error) != LH_OK)
             return error->code;
     }
     json_array_foreach(json_object_get(saved, "of_epoch"), i, row) {

@@ -11,6 +11,7 @@
 
 #include "engine/error.h"
 #include "plugin/hooks.h"
+#include "trainer/meters.h"
 
 #include <jansson.h>
 
@@ -21,6 +22,7 @@ void lh__metrics_free(lh__metrics *m);
 
 typedef struct lh__logged {
     const char *name;
+    lh_meter *meter;      /* whose value over the epoch is meant; NULL: `value` is */
     double value, weight; /* weight: the batch size */
     const lh_log_options *options;
     lh__hook hook;
@@ -36,9 +38,13 @@ void lh__metrics_begin_step(lh__metrics *m);
 
 /* Reduces the metrics of the epoch of training or of evaluation that have values, publishes them,
  * adds them to the epoch values, and begins anew. begin_epoch_values: none are in it yet. reset:
- * throws away what is under way. clear: also the dictionaries. */
+ * throws away what is under way. clear: also the dictionaries. Meters are computed by reduce, or,
+ * where logged for each loader, by end_loader; they keep what they hold for the hooks of the
+ * epoch's end, until reset_meters. */
 void lh__metrics_begin_epoch_values(lh__metrics *m);
-void lh__metrics_reduce(lh__metrics *m, int32_t is_training);
+lh_status lh__metrics_reduce(lh__metrics *m, int32_t is_training, lh__error *e);
+lh_status lh__metrics_end_loader(lh__metrics *m, int32_t loader, lh__error *e);
+void lh__metrics_reset_meters(lh__metrics *m, int32_t is_training);
 void lh__metrics_reset(lh__metrics *m, int32_t is_training);
 void lh__metrics_clear(lh__metrics *m);
 
@@ -62,7 +68,8 @@ int32_t lh__metrics_results(lh__metrics *m, int32_t loader, const lh_scalar **ou
  * memory. */
 json_t *lh__metrics_json(const lh__metrics *m);
 json_t *lh__metrics_save(const lh__metrics *m);
-lh_status lh__metrics_load(lh__metrics *m, const json_t *saved, lh__error *e);
+lh_status lh__metrics_load(lh__metrics *m, const json_t *saved, const lh__meters *meters,
+                           lh__error *e);
 
 /* A copy of `name` that lives as long as the metrics. NULL: out of memory. */
 const char *lh__metrics_intern(lh__metrics *m, const char *name);

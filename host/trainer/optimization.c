@@ -98,6 +98,13 @@ static lh_status backward(lh__trainer *t) {
     return lh__call_plain(t, LH__HOOK_on_after_backward);
 }
 
+/* A window's first batch; and, of a batch in pieces, every piece that follows an update. */
+static int gradients_begin(const lh__trainer *t) {
+    if (t->tbptt.piece > 0)
+        return lh__is_stepping_batch(t);
+    return t->closure.batch_idx % t->options->accumulate_grad_batches == 0;
+}
+
 lh_status lh__run_closure(lh__trainer *t) {
     lh_optimizer *opt = lh__optimizer_at(t->engine, t->optimizer_idx);
 
@@ -114,8 +121,7 @@ lh_status lh__run_closure(lh__trainer *t) {
     }
     if (t->closure.loss && (check_loss(t, t->closure.loss) != LH_OK || divide_loss(t) != LH_OK))
         return lh__failed(t);
-    if (t->closure.batch_idx % t->options->accumulate_grad_batches == 0 &&
-        zero_grad(t, opt) != LH_OK)
+    if (gradients_begin(t) && zero_grad(t, opt) != LH_OK)
         return lh__failed(t);
     return t->closure.loss ? backward(t) : LH_OK;
 }

@@ -9,6 +9,7 @@
 #include "checkpoint/safetensors.h"
 #include "trainer/progress.h"
 #include "trainer/run.h"
+#include "trainer/weights.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -145,14 +146,6 @@ lh_status lh__checkpoint_open(lh__trainer *t, const char *ckpt_path) {
     return LH_OK;
 }
 
-/* Notes one misfit in `text`; the first eight by name, the rest as a number. */
-static void misfit(char *text, size_t size, int *n, const char *what, const char *name) {
-    size_t used = strlen(text);
-
-    if ((*n)++ < 8 && used < size)
-        snprintf(text + used, size - used, "%s%s %s", used ? ", " : "", what, name);
-}
-
 static int same_shape(const lh__state_tensor *saved, const lh__view *v) {
     if (saved->dtype != v->dtype || saved->ndim != v->ndim)
         return 0;
@@ -162,52 +155,17 @@ static int same_shape(const lh__state_tensor *saved, const lh__view *v) {
     return 1;
 }
 
-/* "F32 128x784" */
-static void describe(int32_t dtype, int32_t ndim, const int64_t *shape, char *out, size_t size) {
-    const lh__stored_dtype *stored = lh__stored_dtype_of(dtype);
-    size_t n = (size_t)snprintf(out, size, "%s%s", stored ? stored->name : "?", ndim ? " " : "");
-
-    for (int32_t i = 0; i < ndim && n < size; i++)
-        n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? "x" : "", (long long)shape[i]);
-}
-
-static int is_weight(const char *name) {
-    return strncmp(name, "optimizer.", 10) != 0 && strncmp(name, "gradient.", 9) != 0 &&
-           strncmp(name, "state.", 6) != 0 && strcmp(name, "outputs") != 0;
-}
-
 /* Says everything that does not fit, before anything is written. */
-static lh_status check_weights(lh__trainer *t) {
-    char text[700] = "";
-    int n = 0;
+static lh_status check_weights(lh__trainer *t, const lh__weights *w) {
+    char text[700];
+    int64_t n = lh__weights_misfits(t->engine, w, text, sizeof text);
 
-    for (int64_t i = 0; i < lh__param_count(t->engine); i++) {
-        const lh__param *p = lh__param_at(t->engine, i);
-        const lh__state_tensor *saved = lh__state_find(t->loaded, p->name);
-        const lh__view *v = &p->tensor.view;
-        char there[100], here[100], what[220];
-
-        if (!saved) {
-            misfit(text, sizeof text, &n, "missing", p->name);
-        } else if (!same_shape(saved, v)) {
-            describe(saved->dtype, saved->ndim, saved->shape, there, sizeof there);
-            describe(v->dtype, v->ndim, v->shape, here, sizeof here);
-            snprintf(what, sizeof what, "%s instead of %s:", there, here);
-            misfit(text, sizeof text, &n, what, p->name);
-        }
-    }
-    for (size_t i = 0; i < t->loaded->n_tensors; i++) {
-        const char *name = t->loaded->tensors[i].name;
-
-        if (is_weight(name) && !lh__param_find(t->engine, name))
-            misfit(text, sizeof text, &n, "unexpected", name);
-    }
     if (n == 0)
         return LH_OK;
     return lh__run_fail(t, LH_EINVAL,
                         "%s is a checkpoint of another model than %s with these hyper-parameters: "
-                        "%s%s (%d in all)",
-                        t->ckpt_path, t->cast.module->plugin->name, text, n > 8 ? ", ..." : "", n);
+                        "%s (%lld in all)",
+                        t->ckpt_path, t->cast.module->plugin->name, text, (long long)n);
 }
 
 /* Gives one plugin its part of the metadata. */
@@ -246,20 +204,17 @@ static void warn_of_lost_callbacks(lh__trainer *t) {
 }
 
 lh_status lh__restore_model(lh__trainer *t) {
+    const lh__weights w = {t->loaded, "", "", .strict = 1, .same_dtypes = 1};
     lh__cast_list *c = &t->cast;
     lh_status status;
 
     if (!t->loaded)
         return LH_OK;
-    if (check_weights(t) != LH_OK)
+    if (check_weights(t, &w) != LH_OK)
         return lh__failed(t);
     status = give(t, c->module, LH__HOOK_on_load_checkpoint, "extra");
-    for (int64_t i = 0; i < lh__param_count(t->engine) && status == LH_OK; i++) {
-        lh__param *p = lh__param_at(t->engine, i);
-        const lh__state_tensor *saved = lh__state_find(t->loaded, p->name);
-
-        status = lh__tensor_write(t->engine, &p->tensor, saved->data, saved->size);
-    }
+    if (status == LH_OK && lh__weights_write(t->engine, &w) < 0)
+        status = lh__failed(t);
     if (status == LH_OK)
         status = give(t, c->datamodule, LH__HOOK_load_state_dict, "datamodule");
     for (int32_t k = 0; k < c->n_callbacks && status == LH_OK; k++)
@@ -400,8 +355,9 @@ lh_status lh__restore_training(lh__trainer *t) {
         return LH_OK;
     if (check_options(t) != LH_OK ||
         lh__progress_load(p, json_object_get(t->loaded->meta, "loops"), &t->failure) != LH_OK ||
-        lh__metrics_load(t->metrics, json_object_get(t->loaded->meta, "metrics"), &t->failure) !=
-            LH_OK ||
+        lh__meters_load(&t->meters, t->loaded, &t->failure) != LH_OK ||
+        lh__metrics_load(t->metrics, json_object_get(t->loaded->meta, "metrics"), &t->meters,
+                         &t->failure) != LH_OK ||
         lh__outputs_load(t->epoch_outputs, t->loaded, &t->failure) != LH_OK ||
         restore_optimizers(t) != LH_OK || restore_schedulers(t) != LH_OK) {
         lh__error_prefix(&t->failure, "%s", t->ckpt_path);

@@ -15,6 +15,7 @@
 #include "trainer/instance.h"
 #include "trainer/metrics.h"
 #include "trainer/outputs.h"
+#include "trainer/tbptt.h"
 #include "trainer/trainer.h"
 
 #include <stdatomic.h>
@@ -87,6 +88,7 @@ typedef struct lh__trainer {
     lh__breadcrumb *crumb;
     lh_host host;      /* the table that plugins get */
     lh__error failure; /* what ends the run: the first one */
+    const lh__export *exports;
     int32_t stage;     /* LH_FIT ... */
     int32_t phase;     /* LH__TRAINING ... of observer.h: the loop under way */
 
@@ -96,9 +98,11 @@ typedef struct lh__trainer {
     lh__sources sources[4]; /* LH_TRAIN_LOADERS ... */
     int32_t requesting;     /* whose *_dataloader hook is running; -1: none */
     lh__metrics *metrics;
+    lh__meters meters;
     lh__outputs *outputs;                      /* of the step under way */
     lh__outputs *epoch_outputs, *eval_outputs; /* kept for *_epoch_end, where defined */
     lh__closure closure;
+    lh__tbptt tbptt;
     const lh_batch *batch; /* under way; NULL between batches */
 
     lh__fit_progress progress;
@@ -188,6 +192,10 @@ char *lh__checkpoint_path(const lh__trainer *t, const char *path); /* below the 
 /* predictions.c: what predict_step returned, batches put together, as a file in the run's folder.
  */
 lh_status lh__predictions_write(lh__trainer *t);
+
+/* export.c: in place of a stage. The stage that setup is told is that whose data are used. */
+int32_t lh__export_stage(const lh__cast *cast);
+lh_status lh__export_run(lh__trainer *t);
 
 /* rundir.c */
 lh_status lh__rundir_make(lh__trainer *t);

@@ -74,7 +74,7 @@ lh_status lh__rundir_make(lh__trainer *t) {
 
     int has_results = t->stage == LH_FIT || t->stage == LH_PREDICT;
 
-    if (t->options->fast_dev_run || (t->config->n_loggers == 0 && !has_results))
+    if (t->exports || t->options->fast_dev_run || (t->config->n_loggers == 0 && !has_results))
         return LH_OK;
     snprintf(root, sizeof root, "%s/lightning_logs", t->options->default_root_dir);
     if (make_path(root) != 0)

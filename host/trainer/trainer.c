@@ -9,6 +9,7 @@
 #include "trainer/host_table.h"
 #include "trainer/logwriter.h"
 #include "trainer/run.h"
+#include "trainer/weights.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -20,6 +21,11 @@ static lh_status check_module(lh__trainer *t) {
     const lh_module *m = t->cast.module->hooks;
     const char *name = t->cast.module->plugin->name, *missing = NULL;
 
+    if (t->exports)
+        return m->forward ? LH_OK
+                          : lh__run_fail(t, LH_EPLUGIN,
+                                         "%s does not define forward, which an export records",
+                                         name);
     switch (t->stage) {
     case LH_FIT:
         missing = !m->training_step          ? "training_step"
@@ -43,11 +49,6 @@ static lh_status check_module(lh__trainer *t) {
         return lh__run_fail(t, LH_EINVAL,
                             "%s optimizes by itself: accumulate_grad_batches and gradient_clip_val "
                             "have no effect there; leave them out",
-                            name);
-    if (t->stage == LH_FIT && m->tbptt_split_batch)
-        return lh__run_fail(t, LH_EUNSUPPORTED,
-                            "%s defines tbptt_split_batch: truncated back-propagation through time "
-                            "is not available yet; split the sequence in training_step",
                             name);
     if (t->stage == LH_FIT && !m->validation_step != !m->val_dataloader && !t->cast.datamodule)
         lh__say(t, LH_WARNING, "%s defines %s but not %s: validation is skipped", name,
@@ -126,6 +127,18 @@ static void tear_down(lh__trainer *t) {
     }
 }
 
+/* Those of --weights, unless a checkpoint brings its own. */
+static lh_status start_weights(lh__trainer *t) {
+    const char *path = t->config->weights;
+
+    if (!path || t->loaded)
+        return LH_OK;
+    if (lh__weights_load(t, path, NULL, NULL, 1, &t->failure) < 0)
+        return lh__failed(t);
+    lh__say(t, LH_INFO, "weights from %s", path);
+    return LH_OK;
+}
+
 /* Everything before the loops. */
 static lh_status prepare(lh__trainer *t, const char *ckpt_path) {
     lh__cast_list *c = &t->cast;
@@ -139,7 +152,8 @@ static lh_status prepare(lh__trainer *t, const char *ckpt_path) {
     if (t->log_dir && c->n_loggers > 0 && !(t->logwriter = lh__logwriter_start(t)))
         return lh__failed(t);
     if (set_up(t) != LH_OK || lh__call_one(t, c->module, LH__HOOK_configure_model) < 0 ||
-        lh__params_seal(t->engine) != LH_OK || lh__restore_model(t) != LH_OK ||
+        lh__params_seal(t->engine) != LH_OK || start_weights(t) != LH_OK ||
+        lh__restore_model(t) != LH_OK ||
         lh__call_one(t, c->module, LH__HOOK_on_post_move_to_device) < 0)
         return lh__failed(t);
     return LH_OK;
@@ -157,8 +171,8 @@ static lh_status configure_optimizers(lh__trainer *t) {
 }
 
 static lh_status fit(lh__trainer *t) {
-    if (configure_optimizers(t) != LH_OK || lh__call_plain(t, LH__HOOK_on_fit_start) < 0 ||
-        lh__restore_training(t) != LH_OK)
+    if (lh__tbptt_check(t) != LH_OK || configure_optimizers(t) != LH_OK ||
+        lh__call_plain(t, LH__HOOK_on_fit_start) < 0 || lh__restore_training(t) != LH_OK)
         return lh__failed(t);
     if (t->options->enable_model_summary)
         lh__show_summary(t);
@@ -233,9 +247,11 @@ static void release(lh__trainer *t) {
     lh__cast_free(&t->cast);
     lh__datasets_free(t->datasets);
     lh__metrics_free(t->metrics);
+    lh__meters_free(&t->meters);
     lh__outputs_free(t->outputs);
     lh__outputs_free(t->epoch_outputs);
     lh__outputs_free(t->eval_outputs);
+    lh__tbptt_free(&t->tbptt);
     lh__state_free(t->loaded);
     lh__engine_free(t->engine);
     lh__allocations_free(t->allocations);
@@ -272,7 +288,8 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
     t->options = &config->trainer;
     t->obs = obs;
     t->crumb = crumb;
-    t->stage = stage;
+    t->exports = cast->exports;
+    t->stage = cast->exports ? lh__export_stage(cast) : stage;
     t->previous = previous;
     t->requesting = -1;
     t->start_time = lh__now();
@@ -283,12 +300,17 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
     lh__host_data(&t->host);
     lh__host_run(&t->host);
     lh__host_state(&t->host);
+    lh__host_meter(&t->host);
+    lh__host_tbptt(&t->host);
+    lh__host_weights(&t->host);
     t->signals = lh__signals_start(t);
     if (make_parts(t) == LH_OK && lh__rundir_make(t) == LH_OK && lh__cast_make(t, cast) == LH_OK &&
         lh__call_one(t, t->cast.module, LH__HOOK_configure_callbacks) >= 0 &&
         lh__cast_seal(t) == LH_OK && lh__rundir_begin(t) == LH_OK &&
         prepare(t, ckpt_path) == LH_OK) {
-        if (stage == LH_FIT)
+        if (t->exports)
+            lh__export_run(t);
+        else if (stage == LH_FIT)
             fit(t);
         else
             evaluate(t);

@@ -25,10 +25,20 @@ typedef struct lh__breadcrumb {
     char best[1024], last[1024]; /* checkpoints that are on disk; empty: none */
 } lh__breadcrumb;
 
+/* In place of a stage: forward as a graph, in a file that an exporter plugin writes. */
+typedef struct lh__export {
+    const char *exporter; /* name or path of the plugin */
+    const char *path;
+    int32_t dtype; /* of the zeros; 0: the run's */
+    int32_t ndim;  /* of the zeros that forward gets; -1: a batch of the module's data instead */
+    int64_t shape[LH_MAX_DIMS];
+} lh__export;
+
 /* What a run is made of. Plugins are loaded and stay the caller's. */
 typedef struct lh__cast {
     const lh__plugin *module, *datamodule; /* datamodule may be NULL */
     const lh__choice *module_choice, *datamodule_choice;
+    const lh__export *exports; /* NULL: run the stage */
 } lh__cast;
 
 /* How a run ended. Release with lh__outcome_free. */
@@ -40,7 +50,7 @@ typedef struct lh__outcome {
     char *log_dir;     /* NULL: none was made */
 } lh__outcome;
 
-/* Runs `stage` (LH_FIT ... LH_PREDICT). `ckpt_path` is a file, "best", "last" or NULL; best and
+/* Runs `stage` (LH_FIT ... LH_PREDICT), or what cast->exports asks for. `ckpt_path` is a file, "best", "last" or NULL; best and
  * last are looked for in `previous` (may be NULL), then in the newest runs below default_root_dir.
  * `crumb` is never NULL. */
 void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t stage,

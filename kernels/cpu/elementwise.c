@@ -58,13 +58,39 @@ static lh__row_fn *const rows[LH__OP_LIMIT][2] = {
     [LH_OP_SIGMOID] = BOTH(logistic),
     [LH_OP_TANH] = BOTH(tangent),
     [LH_OP_CLAMP] = BOTH(clamp),
+    [LH_OP_GELU] = BOTH(gelu),
+    [LH_OP_SILU] = BOTH(silu),
+    [LH_OP_LEAKY_RELU] = BOTH(leaky_relu),
+    [LH_OP_ELU] = BOTH(elu),
+    [LH_OP_SOFTPLUS] = BOTH(softplus),
+    [LH_OP_SIN] = BOTH(sine),
+    [LH_OP_COS] = BOTH(cosine),
+    [LH_OP_RSQRT] = BOTH(rsqrt),
+    [LH_OP_ERF] = BOTH(error_function),
+    [LH_OP_SIGN] = BOTH(sign),
+    [LH_OP_FLOOR] = BOTH(floored),
     [LH__OP_RELU_GRAD] = BOTH(relu_grad),
     [LH__OP_SIGMOID_GRAD] = BOTH(sigmoid_grad),
     [LH__OP_TANH_GRAD] = BOTH(tanh_grad),
     [LH__OP_ABS_GRAD] = BOTH(abs_grad),
     [LH__OP_CLAMP_GRAD] = BOTH(clamp_grad),
     [LH__OP_ADD_INTO] = BOTH(add),
+    [LH__OP_GELU_GRAD] = BOTH(gelu_grad),
+    [LH__OP_SILU_GRAD] = BOTH(silu_grad),
+    [LH__OP_LEAKY_RELU_GRAD] = BOTH(leaky_relu_grad),
+    [LH__OP_ELU_GRAD] = BOTH(elu_grad),
+    [LH__OP_SOFTPLUS_GRAD] = BOTH(softplus_grad),
 };
+
+/* The rows of a call; an integer chooses those of GELU. */
+static lh__row_fn *row_of(const lh__kernel_call *call, bool wide) {
+    static lh__row_fn *const by_tanh[2][2] = {BOTH(gelu_tanh), BOTH(gelu_tanh_grad)};
+
+    if ((call->op == LH_OP_GELU || call->op == LH__OP_GELU_GRAD) && call->n_ints > 0 &&
+        call->ints[0])
+        return by_tanh[call->op == LH__OP_GELU_GRAD][wide];
+    return rows[call->op][wide];
+}
 
 /* The dtype that all operands have, comparisons' output and WHERE's condition aside; 0 if mixed. */
 static int32_t common_dtype(const lh__kernel_call *call) {
@@ -83,7 +109,7 @@ void ISA(elementwise)(const lh__kernel_call *call) {
     int32_t dtype = common_dtype(call);
 
     if (dtype == LH_F32 || dtype == LH_F64)
-        lh__walk(call, rows[call->op][dtype == LH_F64]);
+        lh__walk(call, row_of(call, dtype == LH_F64));
     else
         lh__ref_elementwise(call);
 }

@@ -1,7 +1,8 @@
-/* index.c - the cpu device's copies, concatenation and selection of rows.
+/* index.c - the cpu device's copies, concatenation and selection by index.
  *
- * Invariant: data moves in contiguous runs where the operands allow it; every other layout, dtype
- * and GATHER go to the oracle. An index outside its axis is never followed.
+ * Invariant: data moves in contiguous runs where the operands allow it; every other layout and
+ * dtype goes to the oracle. An index outside its axis is never followed. Sums by index are added up
+ * in the order of the index: threads share out the elements that are added to.
  */
 #include "kernels/cpu/isa.h"
 
@@ -129,80 +130,195 @@ void ISA(slice_grad)(const lh__kernel_call *call) {
     }
 }
 
+enum { BLOCK = 256 }; /* neighbouring elements of a unit of work */
+
+static int64_t blocks_of(int64_t n) {
+    return (n + BLOCK - 1) / BLOCK;
+}
+
+static void zero_range(const void *arg, int64_t begin, int64_t end) {
+    memset((char *)((const lh__view *)arg)->data + begin, 0, (size_t)(end - begin));
+}
+
+static void zero(const lh__view *v, lh__pool *pool) {
+    lh__for_ranges(pool, lh__view_numel(v) * lh__dtype_size(v->dtype), 16 * LH__TILE, zero_range,
+                   v);
+}
+
+/* GATHER and GATHER_GRAD: rows of the index along its last axis, each with a line of x that its
+ * elements come from. Rows that may share elements of x, `mid` of them, are of one unit. */
+typedef struct picks {
+    void *x, *y;
+    const int64_t *index;
+    lh__view lines; /* where in x row i of the index looks: lh__view_offset */
+    int64_t rows, columns, mid, blocks;
+    int64_t length, step, stride; /* of the axis; from column to column */
+} picks;
+
+/* The part of a unit: columns [from, to) of rows from `row` on. */
+typedef struct span {
+    int64_t row, from, to;
+} span;
+
+static span span_of(const picks *p, int64_t unit) {
+    int64_t from = unit % p->blocks * BLOCK;
+
+    return (span){.row = unit / p->blocks * p->mid,
+                  .from = from,
+                  .to = p->columns - from < BLOCK ? p->columns : from + BLOCK};
+}
+
+static picks picks_of(const lh__view *x, const lh__view *y, const lh__view *index, int64_t axis) {
+    int32_t last = x->ndim - 1;
+    picks p = {.x = x->data, .y = y->data, .index = index->data};
+
+    p.columns = index->shape[last];
+    p.rows = extent(index, 0, last);
+    p.mid = axis < last ? extent(index, axis, last) : 1;
+    /* Within a line, neighbouring columns may look at the same element. */
+    p.blocks = axis < last ? blocks_of(p.columns) : 1;
+    p.length = x->shape[axis], p.step = x->stride[axis];
+    p.stride = axis < last;
+    p.lines = *x;
+    p.lines.ndim = last;
+    p.lines.stride[axis] = 0;
+    for (int32_t d = 0; d < last; d++)
+        p.lines.shape[d] = index->shape[d];
+    return p;
+}
+
 /* Rows of x that an index of one dimension chooses. */
 typedef struct choice {
+    void *x, *y;
     const lh__view *index;
-    int64_t outer, length, chosen, inner;
+    int64_t outer, length, chosen, inner, run, blocks; /* run: bytes of a row */
+    int32_t dtype;
 } choice;
 
-static choice choice_of(const lh__view *x, const lh__view *index, int64_t axis) {
-    return (choice){.index = index,
-                    .outer = extent(x, 0, axis),
-                    .length = x->shape[axis],
-                    .chosen = index->shape[0],
-                    .inner = extent(x, axis + 1, x->ndim)};
+static choice choice_of(const lh__view *x, const lh__view *y, const lh__view *index, int64_t axis) {
+    choice c = {.x = x->data,
+                .y = y->data,
+                .index = index,
+                .outer = extent(x, 0, axis),
+                .length = x->shape[axis],
+                .chosen = index->shape[0],
+                .inner = extent(x, axis + 1, x->ndim),
+                .dtype = x->dtype};
+
+    c.run = c.inner * lh__dtype_size(x->dtype);
+    c.blocks = blocks_of(c.inner);
+    return c;
 }
 
 /* Row of x that chosen row (i, j) is, -1 when the index is out of range. */
 static int64_t row_of(const choice *c, int64_t i, int64_t j) {
-    int64_t at = lh__load_int(c->index, j * c->index->stride[0]);
+    int64_t at = ((const int64_t *)c->index->data)[j * c->index->stride[0]];
 
     return at >= 0 && at < c->length ? i * c->length + at : -1;
 }
 
-void ISA(index_select)(const lh__kernel_call *call) {
-    const lh__view *x = call->in[0];
-    choice c = choice_of(x, call->in[1], call->ints[0]);
-    int64_t run = c.inner * lh__dtype_size(x->dtype);
-    char *y = call->out->data;
+#define T float
+#define HOLE NAN
+#define FN(name) name##_f32
+#include "kernels/cpu/index.inc"
+#undef T
+#undef FN
+#define T double
+#define FN(name) name##_f64
+#include "kernels/cpu/index.inc"
+#undef T
+#undef HOLE
+#undef FN
+#define T int64_t
+#define HOLE 0
+#define FN(name) name##_i64
+#include "kernels/cpu/index.inc"
 
-    if (!is_plain(call, 1) || run == 0) {
-        lh__ref_index_select(call);
-        return;
-    }
-    for (int64_t i = 0; i < c.outer; i++)
-        for (int64_t j = 0; j < c.chosen; j++, y += run) {
-            int64_t row = row_of(&c, i, j);
-            lh__view hole = {.data = y, .dtype = x->dtype};
+#undef T
+#undef HOLE
+#undef FN
+/* Halves, which are copied but not added up here: the bits of a NaN of either kind. */
+#define T uint16_t
+#define HOLE 0x7fff
+#define PICK_ONLY
+#define FN(name) name##_16
+#include "kernels/cpu/index.inc"
 
-            if (row >= 0) {
-                memcpy(y, (const char *)x->data + row * run, (size_t)run);
-                continue;
-            }
-            for (int64_t l = 0; l < c.inner; l++)
-                lh__store(&hole, l, lh__dtype_is_real(x->dtype) ? NAN : 0);
-        }
+static lh__range_fn *of_dtype(int32_t dtype, lh__range_fn *f32, lh__range_fn *f64,
+                              lh__range_fn *i64) {
+    return dtype == LH_F32 ? f32 : dtype == LH_F64 ? f64 : dtype == LH_I64 ? i64 : NULL;
 }
 
-#define ADD_ROW(T)                                                         \
-    {                                                                      \
-        const T *from = (const T *)g->data + (i * c.chosen + j) * c.inner; \
-        T *to = (T *)y->data + row * c.inner;                              \
-                                                                           \
-        SIMD for (int64_t l = 0; l < c.inner; l++) {                       \
-            to[l] += from[l];                                              \
-        }                                                                  \
+static void run_picks(const lh__kernel_call *call, const picks *p, lh__range_fn *fn) {
+    int64_t units = p->columns && p->rows ? p->rows / p->mid * p->blocks : 0;
+
+    lh__for_ranges(call->pool, units, 1 + LH__TILE * p->blocks / (4 * (p->mid * p->columns + 1)),
+                   fn, p);
+}
+
+void ISA(gather)(const lh__kernel_call *call) {
+    const lh__view *x = call->in[0], *index = call->in[1];
+    bool half = lh__dtype_size(x->dtype) == 2;
+    lh__range_fn *fn = half ? pick_16 : of_dtype(x->dtype, pick_f32, pick_f64, pick_i64);
+    picks p;
+
+    if (!fn || !is_plain(call, 1) || !lh__view_is_contiguous(index)) {
+        lh__ref_gather(call);
+        return;
     }
+    p = picks_of(x, call->out, index, call->ints[0]);
+    run_picks(call, &p, fn);
+}
+
+void ISA(gather_grad)(const lh__kernel_call *call) {
+    const lh__view *g = call->in[0], *index = call->in[1];
+    lh__range_fn *fn = of_dtype(g->dtype, put_f32, put_f64, put_i64);
+    picks p;
+
+    if (!fn || !is_plain(call, 1) || !lh__view_is_contiguous(index)) {
+        lh__ref_gather_grad(call);
+        return;
+    }
+    zero(call->out, call->pool);
+    p = picks_of(call->out, g, index, call->ints[0]);
+    run_picks(call, &p, fn);
+}
+
+static void copy_rows(const void *arg, int64_t begin, int64_t end) {
+    const choice *c = arg;
+
+    for (int64_t k = begin; k < end; k++) {
+        int64_t row = row_of(c, k / c->chosen, k % c->chosen);
+        char *y = (char *)c->y + k * c->run;
+        lh__view hole = {.data = y, .dtype = c->dtype};
+
+        if (row >= 0)
+            memcpy(y, (const char *)c->x + row * c->run, (size_t)c->run);
+        else
+            for (int64_t l = 0; l < c->inner; l++)
+                lh__store(&hole, l, lh__dtype_is_real(c->dtype) ? NAN : 0);
+    }
+}
+
+void ISA(index_select)(const lh__kernel_call *call) {
+    choice c = choice_of(call->in[0], call->out, call->in[1], call->ints[0]);
+
+    if (is_plain(call, 1) && c.run)
+        lh__for_ranges(call->pool, c.outer * c.chosen, 1 + LH__TILE / c.inner, copy_rows, &c);
+    else
+        lh__ref_index_select(call);
+}
 
 void ISA(index_select_grad)(const lh__kernel_call *call) {
-    const lh__view *g = call->in[0], *y = call->out;
-    choice c = choice_of(y, call->in[1], call->ints[0]);
+    const lh__view *g = call->in[0];
+    choice c = choice_of(call->out, g, call->in[1], call->ints[0]);
+    lh__range_fn *fn = of_dtype(g->dtype, add_rows_f32, add_rows_f64, add_rows_i64);
 
-    if (!is_plain(call, 1) || (y->dtype != LH_F32 && y->dtype != LH_F64)) {
+    if (!fn || !is_plain(call, 1)) {
         lh__ref_index_select_grad(call);
         return;
     }
-    if (lh__view_numel(y))
-        memset(y->data, 0, (size_t)(lh__view_numel(y) * lh__dtype_size(y->dtype)));
-    for (int64_t i = 0; i < c.outer; i++)
-        for (int64_t j = 0; j < c.chosen; j++) {
-            int64_t row = row_of(&c, i, j);
-
-            if (row < 0)
-                continue;
-            if (y->dtype == LH_F32)
-                ADD_ROW(float)
-            else
-                ADD_ROW(double)
-        }
+    zero(call->out, call->pool);
+    lh__for_ranges(call->pool, c.chosen ? c.outer * c.blocks : 0,
+                   1 + LH__TILE * c.blocks / (c.chosen * c.inner + 1), fn, &c);
 }

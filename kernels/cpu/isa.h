@@ -23,10 +23,13 @@ lh__kernel ISA(elementwise);
 lh__kernel ISA(copy);
 lh__kernel ISA(concat);
 lh__kernel ISA(slice_grad);
+lh__kernel ISA(gather);
+lh__kernel ISA(gather_grad);
 lh__kernel ISA(index_select);
 lh__kernel ISA(index_select_grad);
-lh__kernel ISA(reduce); /* SUM MEAN AMAX AMIN SUM_TO */
-lh__kernel ISA(argmax);
+lh__kernel ISA(reduce); /* SUM MEAN PROD AMAX AMIN SUM_TO */
+lh__kernel ISA(argmax); /* ARGMAX ARGMIN */
+lh__kernel ISA(cumsum);
 lh__kernel ISA(softmax);
 lh__kernel ISA(softmax_grad);
 lh__kernel ISA(nll_loss);
@@ -35,11 +38,32 @@ lh__kernel ISA(cross_entropy);
 lh__kernel ISA(ce_grad);
 lh__kernel ISA(pair_loss); /* MSE_LOSS BCE_WITH_LOGITS */
 lh__kernel ISA(accuracy);
+lh__kernel ISA(bce); /* BCE BCE_LOGITS BCE_GRAD */
+lh__kernel ISA(channel_moments);
+lh__kernel ISA(channel_norm);
+lh__kernel ISA(channel_sums);
+lh__kernel ISA(channel_norm_grad);
+lh__kernel ISA(layer_norm);      /* LAYER_NORM RMS_NORM */
+lh__kernel ISA(layer_norm_grad); /* LAYER_NORM_GRAD RMS_NORM_GRAD */
+lh__kernel ISA(row_sums);
+lh__kernel ISA(rnn);
+lh__kernel ISA(lstm);
+lh__kernel ISA(gru);
+lh__kernel ISA(rnn_grad);
+lh__kernel ISA(lstm_grad);
+lh__kernel ISA(gru_grad);
 lh__kernel ISA(full);
+lh__kernel ISA(arange);
+lh__kernel ISA(randint);
 lh__kernel ISA(uniform);
 lh__kernel ISA(normal);
 lh__kernel ISA(bernoulli);
 lh__kernel ISA(dropout);
+lh__kernel ISA(conv); /* CONV CONV_TRANSPOSE */
+lh__kernel ISA(conv_weight_grad);
+lh__kernel ISA(max_pool_indices);
+lh__kernel ISA(avg_pool);
+lh__kernel ISA(avg_pool_grad);
 
 void ISA(update)(const lh__update *u);
 double ISA(sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);

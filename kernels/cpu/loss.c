@@ -169,3 +169,18 @@ void ISA(pair_loss)(const lh__kernel_call *call) {
     else
         (bce ? lh__ref_bce_with_logits : lh__ref_mse_loss)(call);
 }
+
+void ISA(bce)(const lh__kernel_call *call) {
+    static lh__row_fn *const fns[3][2] = {{bce_row_f32, bce_row_f64},
+                                          {bce_logits_row_f32, bce_logits_row_f64},
+                                          {bce_grad_row_f32, bce_grad_row_f64}};
+    int32_t kind = call->op == LH__OP_BCE ? 0 : call->op == LH__OP_BCE_LOGITS ? 1 : 2;
+    int32_t dtype = call->out->dtype, plain = dtype == LH_F32 || dtype == LH_F64;
+
+    for (int32_t k = 0; k < call->n_in; k++)
+        plain = plain && call->in[k]->dtype == dtype;
+    if (plain)
+        lh__walk(call, fns[kind][dtype == LH_F64]);
+    else
+        (kind == 2 ? lh__ref_bce_grad : lh__ref_bce)(call);
+}

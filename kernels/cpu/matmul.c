@@ -225,3 +225,16 @@ void lh__cpu_linear(const lh__kernel_call *call) {
     if (!is_plain(call) || !multiply(&p, call->pool))
         lh__ref_linear(call);
 }
+
+void lh__gemm_add(int64_t size, bool transposed, int64_t m, int64_t n, int64_t k, const void *a,
+                  int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc) {
+    const lh__blas *blas = lh__blas_load();
+    CBLAS_TRANSPOSE b_is = transposed ? CblasTrans : CblasNoTrans;
+
+    if (size == sizeof(float))
+        blas->sgemm(CblasRowMajor, CblasNoTrans, b_is, (int)m, (int)n, (int)k, 1, a, (int)lda, b,
+                    (int)ldb, 1, c, (int)ldc);
+    else
+        blas->dgemm(CblasRowMajor, CblasNoTrans, b_is, (int)m, (int)n, (int)k, 1, a, (int)lda, b,
+                    (int)ldb, 1, c, (int)ldc);
+}

@@ -72,6 +72,30 @@ void ISA(full)(const lh__kernel_call *call) {
     run(call, full_f32, full_f64, lh__ref_full);
 }
 
+void ISA(arange)(const lh__kernel_call *call) {
+    run(call, arange_f32, arange_f64, lh__ref_arange);
+}
+
+/* Two 64-bit words from each counter, as the oracle takes them; ranges begin at even elements. */
+static void randint_range(const void *arg, int64_t begin, int64_t end) {
+    const lh__kernel_call *call = arg;
+    const uint64_t low = (uint64_t)call->ints[0], range = (uint64_t)call->ints[1] - low;
+    int64_t *y = call->out->data;
+
+    for (int64_t i = begin; i < end; i += 2) {
+        uint32_t w[4];
+
+        lh__philox(call->key, (uint64_t)i >> 1, w);
+        y[i] = (int64_t)(low + ((uint64_t)w[0] << 32 | w[1]) % range);
+        if (i + 1 < end)
+            y[i + 1] = (int64_t)(low + ((uint64_t)w[2] << 32 | w[3]) % range);
+    }
+}
+
+void ISA(randint)(const lh__kernel_call *call) {
+    lh__for_ranges(call->pool, lh__view_numel(call->out), LH__TILE, randint_range, call);
+}
+
 void ISA(uniform)(const lh__kernel_call *call) {
     run(call, uniform_f32, uniform_f64, lh__ref_uniform);
 }

@@ -1,4 +1,4 @@
-/* reduction.c - the cpu device's reductions over axes.
+/* reduction.c - the cpu device's reductions over axes, and cumulative sums along one.
  *
  * Invariant: the order of additions depends on shape and strides alone. Axes are merged, then one
  * of two loops runs: rows, where the innermost reduced axis is walked into one output, or columns,
@@ -22,6 +22,14 @@ typedef struct axes {
 typedef struct cursor {
     int64_t index[LH_MAX_DIMS], offset;
 } cursor;
+
+/* Lines along an axis: `outer` x `length` x `inner` contiguous elements. */
+typedef struct lines {
+    const void *x;
+    void *y;
+    int64_t outer, length, inner, blocks; /* blocks of COLUMNS lines side by side */
+    bool backwards;
+} lines;
 
 typedef struct plan {
     uint32_t op;
@@ -127,7 +135,7 @@ void ISA(reduce)(const lh__kernel_call *call) {
     p.op = call->op;
     p.x = x->data;
     p.y = y->data;
-    p.start = sums ? 0 : call->op == LH_OP_AMAX ? -INFINITY : INFINITY;
+    p.start = call->op == LH_OP_PROD ? 1 : sums ? 0 : call->op == LH_OP_AMAX ? -INFINITY : INFINITY;
     count = p.outer.numel;
     p.scale = call->op == LH_OP_MEAN ? 1 / (double)count : 1;
     if (p.kept.ndim > 0 && p.kept.stride[0] == 1 && p.outer.ndim > 0 && p.outer.stride[0] != 1) {
@@ -140,7 +148,7 @@ void ISA(reduce)(const lh__kernel_call *call) {
         return;
     }
     take_row(&p.outer, &p.row, &p.row_stride);
-    if (outputs == 1 && sums && p.outer.numel == 1)
+    if (outputs == 1 && p.start == 0 && p.outer.numel == 1)
         store(y, p.scale * lh__sum_ranges(call->pool, p.row, LH__TILE, loops[wide].part, &p));
     else
         lh__for_ranges(call->pool, outputs, 1 + LH__TILE / (count + 1), loops[wide].rows, &p);
@@ -148,9 +156,10 @@ void ISA(reduce)(const lh__kernel_call *call) {
 
 void ISA(argmax)(const lh__kernel_call *call) {
     const lh__view *x = call->in[0];
+    bool largest = call->op == LH_OP_ARGMAX;
     int64_t *y = call->out->data, row, stride, n = lh__view_numel(call->out);
     lh__view kept, inner;
-    axes lines;
+    axes rows;
     cursor at;
 
     if (x->dtype != LH_F32 && x->dtype != LH_F64) {
@@ -159,12 +168,31 @@ void ISA(argmax)(const lh__kernel_call *call) {
     }
     lh__view_split(x, lh__reduced_axes(call), &kept, &inner);
     row = inner.shape[0], stride = inner.stride[0];
-    lines = merge(&kept);
-    at = cursor_at(&lines, 0);
+    rows = merge(&kept);
+    at = cursor_at(&rows, 0);
     for (int64_t i = 0; i < n; i++) {
         y[i] = x->dtype == LH_F32
-                   ? argmax_row_f32((const float *)x->data + at.offset, stride, row)
-                   : argmax_row_f64((const double *)x->data + at.offset, stride, row);
-        cursor_next(&lines, &at);
+                   ? extreme_at_f32((const float *)x->data + at.offset, stride, row, largest)
+                   : extreme_at_f64((const double *)x->data + at.offset, stride, row, largest);
+        cursor_next(&rows, &at);
     }
+}
+
+void ISA(cumsum)(const lh__kernel_call *call) {
+    const lh__view *x = call->in[0];
+    int64_t axis = call->ints[0];
+    lines l = {.x = x->data, .y = call->out->data, .outer = 1, .inner = 1};
+
+    if ((x->dtype != LH_F32 && x->dtype != LH_F64) || !lh__view_is_contiguous(x)) {
+        lh__ref_cumsum(call);
+        return;
+    }
+    for (int64_t d = 0; d < x->ndim; d++)
+        *(d < axis ? &l.outer : &l.inner) *= d == axis ? 1 : x->shape[d];
+    l.length = x->shape[axis];
+    l.blocks = (l.inner + COLUMNS - 1) / COLUMNS;
+    l.backwards = call->n_ints > 1 && call->ints[1];
+    lh__for_ranges(call->pool, l.outer * l.blocks,
+                   1 + LH__TILE * l.blocks / (4 * (l.length * l.inner + 1)),
+                   x->dtype == LH_F32 ? cumsum_range_f32 : cumsum_range_f64, &l);
 }

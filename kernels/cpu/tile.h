@@ -38,4 +38,11 @@ void lh__walk_copy(void *out, int32_t out_dtype, const lh__view *in, lh__row_fn 
 lh__kernel lh__cpu_matmul;
 lh__kernel lh__cpu_linear;
 
+lh__kernel lh__cpu_argsort;
+
+/* c += a b on the caller's thread: a (m, k), b (k, n), or (n, k) when transposed, c (m, n); their
+ * rows are lda, ldb, ldc elements of `size` bytes apart: 4, float; 8, double. */
+void lh__gemm_add(int64_t size, bool transposed, int64_t m, int64_t n, int64_t k, const void *a,
+                  int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc);
+
 #endif

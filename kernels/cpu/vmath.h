@@ -2,7 +2,7 @@
  * them vectorise. F32 within 2 units in the last place of the true value over the whole range,
  * infinities, NaN and subnormals as in C; F64 is the C library.
  *
- * The polynomials are those of Cephes (S. Moshier, expf.c, logf.c, tanhf.c).
+ * The polynomials are those of Cephes (S. Moshier, expf.c, logf.c, tanhf.c, sinf.c), erf apart.
  */
 #ifndef LH_KERNELS_CPU_VMATH_H
 #define LH_KERNELS_CPU_VMATH_H
@@ -31,16 +31,12 @@ static inline uint32_t lh__bits_of(float x) {
     return bits;
 }
 
-/* x = n log 2 + r, |r| <= log(2)/2; exp(x) = 2^n exp(r), 2^n in two factors so that the result may
- * be subnormal or overflow to infinity. */
-static inline float exp_f32(float x) {
+/* x = n log 2 + r, |r| <= log(2)/2: exp(r) - 1 and *k = n, for x within -105 and 90. */
+static inline float lh__exp_parts(float x, int32_t *k) {
     const float magic = 12582912.0f; /* 1.5 2^23: adding it rounds to an integer in the low bits */
-    float low = x < -104.0f ? -104.0f : x;
-    float c = low > 89.0f ? 89.0f : low;
-    float t = LH__FMA(c, 1.44269504088896341f, magic);
+    float t = LH__FMA(x, 1.44269504088896341f, magic);
     float n = t - magic;
-    float r = LH__FMA(n, 2.12194440e-4f, LH__FMA(n, -0.693359375f, c));
-    int32_t k = (int32_t)(lh__bits_of(t) - lh__bits_of(magic)), half = k >> 1;
+    float r = LH__FMA(n, 2.12194440e-4f, LH__FMA(n, -0.693359375f, x));
     float p = 1.9875691500e-4f;
 
     p = LH__FMA(p, r, 1.3981999507e-3f);
@@ -48,9 +44,29 @@ static inline float exp_f32(float x) {
     p = LH__FMA(p, r, 4.1665795894e-2f);
     p = LH__FMA(p, r, 1.6666665459e-1f);
     p = LH__FMA(p, r, 5.0000001201e-1f);
-    p = LH__FMA(p * r, r, r) + 1.0f;
+    *k = (int32_t)(lh__bits_of(t) - lh__bits_of(magic));
+    return LH__FMA(p * r, r, r);
+}
+
+/* 2^n exp(r), 2^n in two factors so that the result may be subnormal or overflow to infinity. */
+static inline float exp_f32(float x) {
+    float low = x < -104.0f ? -104.0f : x;
+    int32_t k, half;
+    float p = lh__exp_parts(low > 89.0f ? 89.0f : low, &k) + 1.0f;
+
+    half = k >> 1;
     return p * lh__float_of(((uint32_t)half + 127) << 23) *
            lh__float_of(((uint32_t)k - (uint32_t)half + 127) << 23);
+}
+
+/* exp(x) - 1 for x <= 0: 2^n (exp(r) - 1) + (2^n - 1). */
+static inline float expm1_f32(float x) {
+    int32_t k;
+    float low = x < -30.0f ? -30.0f : x;
+    float p = lh__exp_parts(low > 0.0f ? 0.0f : low, &k);
+    float scale = lh__float_of(((uint32_t)k + 127) << 23);
+
+    return LH__FMA(p, scale, scale - 1.0f);
 }
 
 /* x = 2^n m, m in [sqrt(1/2), sqrt(2)); log(x) = n log 2 + log(m). */
@@ -97,6 +113,29 @@ static inline float sigmoid_f32(float x) {
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
+/* Near 0 x + x p(x^2), beyond 0.9 1 - exp(-(x + x p(x))); minimax fits of degree 6. */
+static inline float erf_f32(float x) {
+    float a = fabsf(x), t = a > 4.0f ? 4.0f : a, z = x * x, p, q, near, far;
+
+    p = 8.5032058e-05f;
+    p = LH__FMA(p, z, -8.17395725e-04f);
+    p = LH__FMA(p, z, 5.20377332e-03f);
+    p = LH__FMA(p, z, -2.68605015e-02f);
+    p = LH__FMA(p, z, 1.12837155e-01f);
+    p = LH__FMA(p, z, -3.76126351e-01f);
+    p = LH__FMA(p, z, 1.28379167e-01f);
+    near = LH__FMA(p, x, x);
+    q = 1.00153633e-05f;
+    q = LH__FMA(q, t, -3.10727892e-04f);
+    q = LH__FMA(q, t, 3.59377089e-03f);
+    q = LH__FMA(q, t, -2.36600187e-02f);
+    q = LH__FMA(q, t, 1.06119556e-01f);
+    q = LH__FMA(q, t, 6.35221522e-01f);
+    q = LH__FMA(q, t, 1.28631392e-01f);
+    far = copysignf(1.0f - exp_f32(-LH__FMA(q, t, t)), x);
+    return a < 0.9f ? near : x != x ? x : far;
+}
+
 /* log(1 + u), u in [0, 1]: the rounding error of 1 + u is put back. */
 static inline float log1p_f32(float u) {
     float w = 1.0f + u;
@@ -112,8 +151,88 @@ static inline float pow_f32(float a, float b) {
     return powf(a, b);
 }
 
+/* sin(x + quarters pi/2), |x| <= LH__FAR: x = n pi/2 + r in double, whose pi/2 comes in two parts,
+ * the first short enough for an exact product with n. */
+#define LH__FAR 1e6f
+
+static inline float lh__sin_quarters(float x, uint64_t quarters) {
+    const double magic = 6755399441055744.0; /* 1.5 2^52: as in lh__exp_parts */
+    double t = (double)x * 0.63661977236758134308 + magic, n = t - magic;
+    float r = (float)((x - n * 1.57079632673412561417) - n * 6.07710050650619224932e-11);
+    float z = r * r, s = -1.9515295891e-4f, c = 2.443315711809948e-5f, value;
+    uint64_t bits;
+
+    memcpy(&bits, &t, sizeof bits);
+    bits += quarters;
+    s = LH__FMA(s, z, 8.3321608736e-3f);
+    s = LH__FMA(s, z, -1.6666654611e-1f);
+    s = LH__FMA(s * z, r, r);
+    c = LH__FMA(c, z, -1.388731625493765e-3f);
+    c = LH__FMA(c, z, 4.166664568298827e-2f);
+    c = LH__FMA(c * z, z, LH__FMA(z, -0.5f, 1.0f));
+    value = bits & 1 ? c : s;
+    return bits & 2 ? -value : value;
+}
+
+static inline float sin_f32(float x) {
+    return lh__sin_quarters(x, 0);
+}
+
+static inline float cos_f32(float x) {
+    return lh__sin_quarters(x, 1);
+}
+
+/* Whether sin and cos of x are the C library's business. */
+static inline int is_far_f32(float x) {
+    return fabsf(x) > LH__FAR;
+}
+
+static inline float far_sin_f32(float x) {
+    return sinf(x);
+}
+
+static inline float far_cos_f32(float x) {
+    return cosf(x);
+}
+
+static inline float floor_f32(float x) {
+    return floorf(x);
+}
+
 static inline double exp_f64(double x) {
     return exp(x);
+}
+
+static inline double expm1_f64(double x) {
+    return expm1(x);
+}
+
+static inline double erf_f64(double x) {
+    return erf(x);
+}
+
+static inline double sin_f64(double x) {
+    return sin(x);
+}
+
+static inline double cos_f64(double x) {
+    return cos(x);
+}
+
+static inline int is_far_f64(double x) {
+    return 0;
+}
+
+static inline double far_sin_f64(double x) {
+    return sin(x);
+}
+
+static inline double far_cos_f64(double x) {
+    return cos(x);
+}
+
+static inline double floor_f64(double x) {
+    return floor(x);
 }
 
 static inline double log_f64(double x) {

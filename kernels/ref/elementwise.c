@@ -7,6 +7,9 @@
 
 #include "kernels/ref/ref.h"
 
+#define ROOT_TWO 1.41421356237309504880
+#define ROOT_TWO_OVER_PI 0.79788456080286535588
+
 typedef double real_fn(const double *x, const double *r);
 typedef int64_t int_fn(const int64_t *x, const double *r);
 
@@ -28,6 +31,35 @@ static double clamped(double x, const double *r) {
     double low = x < r[0] ? r[0] : x;
 
     return low > r[1] ? r[1] : low;
+}
+
+static double gelu_tanh_of(double x) {
+    return tanh(ROOT_TWO_OVER_PI * (x + 0.044715 * x * x * x));
+}
+
+static double normal_cdf(double x) {
+    return 0.5 * (1 + erf(x / ROOT_TWO));
+}
+
+static double gelu_slope(double x) {
+    return normal_cdf(x) + x * 0.5 * ROOT_TWO_OVER_PI * exp(-0.5 * x * x);
+}
+
+static double gelu_tanh_slope(double x) {
+    double t = gelu_tanh_of(x);
+
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * ROOT_TWO_OVER_PI * (1 + 3 * 0.044715 * x * x);
+}
+
+static double sigmoid_of(double x) {
+    return 1 / (1 + exp(-x));
+}
+
+/* log(1 + exp(z)) / beta, z = beta x; x beyond the threshold of z. */
+static double softplus_of(double x, const double *r) {
+    double z = r[0] * x;
+
+    return z > r[1] ? x : (fmax(z, 0) + log1p(exp(-fabs(z)))) / r[0];
 }
 
 REAL(add, x[0] + x[1])
@@ -63,15 +95,34 @@ INT(square, WRAP(x[0], *, x[0]))
 REAL(absolute, fabs(x[0]))
 INT(absolute, x[0] < 0 ? WRAP(0, -, x[0]) : x[0])
 BOTH(relu, x[0] <= 0 ? 0 : x[0])
-REAL(sigmoid, 1 / (1 + exp(-x[0])))
+REAL(sigmoid, sigmoid_of(x[0]))
 REAL(tangent, tanh(x[0]))
 REAL(clamp, clamped(x[0], r))
 INT(clamp, (int64_t)clamped((double)x[0], r))
+REAL(gelu, x[0] * normal_cdf(x[0]))
+REAL(gelu_tanh, x[0] * 0.5 * (1 + gelu_tanh_of(x[0])))
+REAL(silu, x[0] * sigmoid_of(x[0]))
+REAL(leaky_relu, x[0] > 0 ? x[0] : r[0] * x[0])
+REAL(elu, x[0] > 0 ? x[0] : r[0] * expm1(x[0]))
+REAL(softplus, softplus_of(x[0], r))
+REAL(sine, sin(x[0]))
+REAL(cosine, cos(x[0]))
+REAL(rsqrt, 1 / sqrt(x[0]))
+REAL(error_function, erf(x[0]))
+BOTH(sign, (x[0] > 0) - (x[0] < 0))
+REAL(floored, floor(x[0]))
+INT(floored, x[0])
 REAL(relu_grad, x[1] > 0 ? x[0] : 0)
 REAL(sigmoid_grad, x[0] * x[1] * (1 - x[1]))
 REAL(tanh_grad, x[0] * (1 - x[1] * x[1]))
 REAL(abs_grad, x[1] > 0 ? x[0] : x[1] < 0 ? -x[0] : 0)
 REAL(clamp_grad, x[1] >= r[0] && x[1] <= r[1] ? x[0] : 0)
+REAL(gelu_grad, x[0] * gelu_slope(x[1]))
+REAL(gelu_tanh_grad, x[0] * gelu_tanh_slope(x[1]))
+REAL(silu_grad, x[0] * sigmoid_of(x[1]) * (1 + x[1] * (1 - sigmoid_of(x[1]))))
+REAL(leaky_relu_grad, x[1] > 0 ? x[0] : r[0] * x[0])
+REAL(elu_grad, x[1] > 0 ? x[0] : x[0] * r[0] * exp(x[1]))
+REAL(softplus_grad, r[0] * x[1] > r[1] ? x[0] : x[0] * sigmoid_of(r[0] * x[1]))
 
 static const struct {
     real_fn *real;
@@ -104,12 +155,28 @@ static const struct {
     [LH_OP_SIGMOID] = {sigmoid_real, NULL},
     [LH_OP_TANH] = {tangent_real, NULL},
     [LH_OP_CLAMP] = {clamp_real, clamp_int},
+    [LH_OP_GELU] = {gelu_real, NULL},
+    [LH_OP_SILU] = {silu_real, NULL},
+    [LH_OP_LEAKY_RELU] = {leaky_relu_real, NULL},
+    [LH_OP_ELU] = {elu_real, NULL},
+    [LH_OP_SOFTPLUS] = {softplus_real, NULL},
+    [LH_OP_SIN] = {sine_real, NULL},
+    [LH_OP_COS] = {cosine_real, NULL},
+    [LH_OP_RSQRT] = {rsqrt_real, NULL},
+    [LH_OP_ERF] = {error_function_real, NULL},
+    [LH_OP_SIGN] = {sign_real, sign_int},
+    [LH_OP_FLOOR] = {floored_real, floored_int},
     [LH__OP_RELU_GRAD] = {relu_grad_real, NULL},
     [LH__OP_SIGMOID_GRAD] = {sigmoid_grad_real, NULL},
     [LH__OP_TANH_GRAD] = {tanh_grad_real, NULL},
     [LH__OP_ABS_GRAD] = {abs_grad_real, NULL},
     [LH__OP_CLAMP_GRAD] = {clamp_grad_real, NULL},
     [LH__OP_ADD_INTO] = {add_real, add_int},
+    [LH__OP_GELU_GRAD] = {gelu_grad_real, NULL},
+    [LH__OP_SILU_GRAD] = {silu_grad_real, NULL},
+    [LH__OP_LEAKY_RELU_GRAD] = {leaky_relu_grad_real, NULL},
+    [LH__OP_ELU_GRAD] = {elu_grad_real, NULL},
+    [LH__OP_SOFTPLUS_GRAD] = {softplus_grad_real, NULL},
 };
 
 /* All inputs and the output are integers, and so is a scalar. */
@@ -123,9 +190,21 @@ static bool is_integer_call(const lh__kernel_call *call) {
     return !lh__dtype_is_real(call->out->dtype) && table[call->op].integer;
 }
 
+/* The formula of a call on doubles; an integer chooses that of GELU. */
+static real_fn *real_of(const lh__kernel_call *call) {
+    bool by_tanh = call->n_ints > 0 && call->ints[0];
+
+    if (call->op == LH_OP_GELU && by_tanh)
+        return gelu_tanh_real;
+    if (call->op == LH__OP_GELU_GRAD && by_tanh)
+        return gelu_tanh_grad_real;
+    return table[call->op].real;
+}
+
 void lh__ref_elementwise(const lh__kernel_call *call) {
     const lh__view *y = call->out;
     bool integer = is_integer_call(call);
+    real_fn *real = real_of(call);
 
     for (int64_t i = 0, n = lh__view_numel(y); i < n; i++) {
         int64_t whole[3] = {0};
@@ -142,6 +221,6 @@ void lh__ref_elementwise(const lh__kernel_call *call) {
         if (integer)
             lh__store_int(y, i, table[call->op].integer(whole, call->reals));
         else
-            lh__store(y, i, table[call->op].real(x, call->reals));
+            lh__store(y, i, real(x, call->reals));
     }
 }

@@ -98,8 +98,12 @@ static void put_add(const lh__kernel_call *call, offset_fn *offset) {
     for (int64_t i = 0, n = lh__view_numel(g); i < n; i++) {
         int64_t at = offset(y, call->in[1], call->ints[0], i);
 
-        if (at >= 0)
+        if (at < 0)
+            continue;
+        if (lh__dtype_is_real(y->dtype))
             lh__store(y, at, lh__load(y, at) + lh__get(g, i));
+        else
+            lh__store_int(y, at, lh__load_int(y, at) + lh__load_int(g, lh__view_offset(g, i)));
     }
 }
 

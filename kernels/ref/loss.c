@@ -169,15 +169,16 @@ void lh__ref_mse_loss(const lh__kernel_call *call) {
     lh__set(call->out, 0, sum / (double)n);
 }
 
+static double bce_logits(double x, double t) {
+    return (x <= 0 ? 0 : x) - x * t + log1p(exp(-fabs(x)));
+}
+
 void lh__ref_bce_with_logits(const lh__kernel_call *call) {
     int64_t n = lh__view_numel(call->in[0]);
     double sum = 0;
 
-    for (int64_t i = 0; i < n; i++) {
-        double x = lh__get(call->in[0], i), t = lh__get(call->in[1], i);
-
-        sum += (x <= 0 ? 0 : x) - x * t + log1p(exp(-fabs(x)));
-    }
+    for (int64_t i = 0; i < n; i++)
+        sum += bce_logits(lh__get(call->in[0], i), lh__get(call->in[1], i));
     lh__set(call->out, 0, sum / (double)n);
 }
 
@@ -198,4 +199,30 @@ void lh__ref_accuracy(const lh__kernel_call *call) {
         hits += t < 0 ? NAN : best == t;
     }
     lh__set(call->out, 0, hits / (double)n);
+}
+
+/* log(x), at least -100; of NaN NaN. */
+static double log_above(double x) {
+    return log(x) < -100 ? -100 : log(x);
+}
+
+static double bce(double p, double t) {
+    return -(t * log_above(p) + (1 - t) * log_above(1 - p));
+}
+
+void lh__ref_bce(const lh__kernel_call *call) {
+    for (int64_t i = 0, n = lh__view_numel(call->out); i < n; i++) {
+        double a = lh__get(call->in[0], i), b = lh__get(call->in[1], i);
+
+        lh__set(call->out, i, call->op == LH__OP_BCE ? bce(a, b) : bce_logits(a, b));
+    }
+}
+
+void lh__ref_bce_grad(const lh__kernel_call *call) {
+    for (int64_t i = 0, n = lh__view_numel(call->out); i < n; i++) {
+        double g = lh__get(call->in[0], i), p = lh__get(call->in[1], i);
+        double t = lh__get(call->in[2], i);
+
+        lh__set(call->out, i, g * (p - t) / fmax(p * (1 - p), 1e-12));
+    }
 }

@@ -1,27 +1,32 @@
-/* reduction.c - the oracle's sums, means, extremes and argmax over axes. */
+/* reduction.c - the oracle's sums, products, extremes and their places over axes. */
 #include <math.h>
 
 #include "kernels/ref/ref.h"
 
+/* a + b or a b; what overflows wraps around. */
+static int64_t combined(int64_t a, int64_t b, bool product) {
+    return (int64_t)(product ? (uint64_t)a * (uint64_t)b : (uint64_t)a + (uint64_t)b);
+}
+
 void lh__ref_sum(const lh__kernel_call *call) {
     const lh__view *y = call->out;
-    bool integer = !lh__dtype_is_real(y->dtype);
+    bool integer = !lh__dtype_is_real(y->dtype), product = call->op == LH_OP_PROD;
     int64_t count;
     lh__view kept, inner;
 
     lh__view_split(call->in[0], lh__reduced_axes(call), &kept, &inner);
     count = lh__view_numel(&inner);
     for (int64_t i = 0, n = lh__view_numel(y); i < n; i++) {
-        int64_t base = lh__view_offset(&kept, i), total = 0;
-        double sum = 0;
+        int64_t base = lh__view_offset(&kept, i), total = product;
+        double sum = product;
 
         for (int64_t j = 0; j < count; j++) {
             int64_t offset = base + lh__view_offset(&inner, j);
 
             if (integer)
-                total += lh__load_int(&inner, offset);
+                total = combined(total, lh__load_int(&inner, offset), product);
             else
-                sum += lh__load(&inner, offset);
+                sum = product ? sum * lh__load(&inner, offset) : sum + lh__load(&inner, offset);
         }
         if (integer)
             lh__store_int(y, i, total);
@@ -80,5 +85,39 @@ void lh__ref_argmax(const lh__kernel_call *call) {
 
     lh__view_split(call->in[0], lh__reduced_axes(call), &kept, &inner);
     for (int64_t i = 0, n = lh__view_numel(call->out); i < n; i++)
-        lh__store_int(call->out, i, extreme(&inner, lh__view_offset(&kept, i), true));
+        lh__store_int(call->out, i,
+                      extreme(&inner, lh__view_offset(&kept, i), call->op == LH_OP_ARGMAX));
+}
+
+/* g times the product of the other elements: of those before, written forwards, then times that of
+ * those after, backwards. No division: elements may be 0. */
+void lh__ref_prod_grad(const lh__kernel_call *call) {
+    const lh__view *g = call->in[0], *y = call->out;
+    lh__kernel_call prod = *call;
+    lh__view kept, inner, y_kept, y_inner;
+    uint32_t mask;
+
+    prod.op = LH_OP_PROD;
+    prod.in = call->in + 1;
+    mask = lh__reduced_axes(&prod);
+    lh__view_split(call->in[1], mask, &kept, &inner);
+    lh__view_split(y, mask, &y_kept, &y_inner);
+    if (lh__view_numel(y) == 0)
+        return;
+    for (int64_t i = 0, n = lh__view_numel(&kept); i < n; i++) {
+        int64_t from = lh__view_offset(&kept, i), to = lh__view_offset(&y_kept, i);
+        int64_t count = lh__view_numel(&inner);
+        double before = lh__get(g, i), after = 1;
+
+        for (int64_t j = 0; j < count; j++) {
+            lh__store(y, to + lh__view_offset(&y_inner, j), before);
+            before *= lh__load(&inner, from + lh__view_offset(&inner, j));
+        }
+        for (int64_t j = count - 1; j >= 0; j--) {
+            int64_t at = to + lh__view_offset(&y_inner, j);
+
+            lh__store(y, at, lh__load(y, at) * after);
+            after *= lh__load(&inner, from + lh__view_offset(&inner, j));
+        }
+    }
 }

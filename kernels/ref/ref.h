@@ -33,10 +33,19 @@ static inline void lh__set(const lh__view *v, int64_t i, double x) {
 /* Copies element by element in row-major order, converting; the numbers of elements agree. */
 void lh__view_copy(const lh__view *to, const lh__view *from);
 
+lh__kernel lh__ref_conv;
+lh__kernel lh__ref_conv_transpose;
+lh__kernel lh__ref_conv_weight_grad;
+lh__kernel lh__ref_max_pool_indices;
+lh__kernel lh__ref_avg_pool;
+lh__kernel lh__ref_avg_pool_grad;
 lh__kernel lh__ref_elementwise; /* binary, unary, with a scalar, where, their gradients */
-lh__kernel lh__ref_sum;         /* SUM MEAN SUM_TO */
+lh__kernel lh__ref_sum;         /* SUM MEAN PROD SUM_TO */
 lh__kernel lh__ref_extreme;     /* AMAX AMIN */
-lh__kernel lh__ref_argmax;
+lh__kernel lh__ref_argmax;      /* ARGMAX ARGMIN */
+lh__kernel lh__ref_prod_grad;
+lh__kernel lh__ref_cumsum;
+lh__kernel lh__ref_order; /* ARGSORT TOPK */
 lh__kernel lh__ref_copy; /* CAST CONTIGUOUS RESHAPE COPY */
 lh__kernel lh__ref_concat;
 lh__kernel lh__ref_slice_grad;
@@ -55,8 +64,26 @@ lh__kernel lh__ref_cross_entropy;
 lh__kernel lh__ref_ce_grad;
 lh__kernel lh__ref_mse_loss;
 lh__kernel lh__ref_bce_with_logits;
+lh__kernel lh__ref_bce; /* BCE BCE_LOGITS */
+lh__kernel lh__ref_bce_grad;
+lh__kernel lh__ref_channel_moments;
+lh__kernel lh__ref_channel_norm;
+lh__kernel lh__ref_channel_sums;
+lh__kernel lh__ref_channel_norm_grad;
+lh__kernel lh__ref_layer_norm;      /* LAYER_NORM RMS_NORM */
+lh__kernel lh__ref_layer_norm_grad; /* LAYER_NORM_GRAD RMS_NORM_GRAD */
+lh__kernel lh__ref_row_sums;
 lh__kernel lh__ref_accuracy;
+lh__kernel lh__ref_rnn;
+lh__kernel lh__ref_lstm;
+lh__kernel lh__ref_gru;
+lh__kernel lh__ref_rnn_grad;
+lh__kernel lh__ref_lstm_grad;
+lh__kernel lh__ref_gru_grad;
 lh__kernel lh__ref_full;
+lh__kernel lh__ref_arange;
+lh__kernel lh__ref_randint;
+lh__kernel lh__ref_multinomial;
 lh__kernel lh__ref_uniform;
 lh__kernel lh__ref_normal;
 lh__kernel lh__ref_bernoulli;

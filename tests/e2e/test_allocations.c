@@ -34,6 +34,11 @@ Test(allocations, none_with_accumulation_and_clipping) {
     train("--accumulate_grad_batches 3 --gradient_clip_val 0.5");
 }
 
+/* Nor in the pieces of a batch, with what is handed from one to the next. */
+Test(allocations, none_in_truncated_back_propagation) {
+    train("--model.steps 1");
+}
+
 /* The counter counts: without it the model refuses to run, and what it sees is no constant. */
 Test(allocations, are_counted) {
     unsetenv("LD_PRELOAD");

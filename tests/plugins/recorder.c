@@ -320,6 +320,11 @@ static lh_status finalize(lh_ctx *c, void *self, int32_t outcome) {
 static const lh_logger logger = {LH_SIZED(lh_logger), LH_HPARAMS(hparams),
                                  .log_metrics = log_metrics, .finalize = finalize};
 
+#ifdef RECORDER_BRINGS_NO_DATA /* module */
+LH_EXPORT_PLUGIN("recorder", "1.0.0", LH_KIND_MODULE | LH_KIND_CALLBACK | LH_KIND_LOGGER,
+                 .module = &module, .callback = &callback, .logger = &logger);
+#else
 LH_EXPORT_PLUGIN("recorder", "1.0.0",
                  LH_KIND_MODULE | LH_KIND_DATAMODULE | LH_KIND_CALLBACK | LH_KIND_LOGGER,
                  .module = &module, .datamodule = &data, .callback = &callback, .logger = &logger);
+#endif

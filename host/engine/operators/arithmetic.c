@@ -133,6 +133,20 @@ static lh_tensor *d_clamp(lh__engine *e, const lh__node *n, int32_t i, lh_tensor
     return op(e, LH__OP_CLAMP_GRAD, 2, (lh_tensor *[]){g, n->in[0]}, 0, NULL, 2, n->reals);
 }
 
+/* Gradients of (g, z) -> g f(z), z an operator's input or output; here g is their own. */
+
+/* f(y) = y (1 - y): f' = 1 - 2 y */
+static lh_tensor *d_sigmoid_grad(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {
+    lh_tensor *slope = op1_real(e, LH_OP_ADD_SCALAR, scaled(e, n->in[1], -2.0), 1.0);
+
+    return mul(e, mul(e, g, n->in[0]), slope);
+}
+
+/* f(y) = 1 - y^2: f' = -2 y */
+static lh_tensor *d_tanh_grad(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {
+    return mul(e, mul(e, g, n->in[0]), scaled(e, n->in[1], -2.0));
+}
+
 /* clang-format off */
 static const lh__row rows[] = {
     {LH_OP_ADD, "add", "a b", {2, 2}, {0, 0}, {0, 0}, 0, LH__NUMBERS,
@@ -186,15 +200,15 @@ static const lh__row rows[] = {
 
     /* what gradients are made of */
     {LH__OP_RELU_GRAD, "relu_grad", "g y", {2, 2}, {0, 0}, {0, 0}, 0, LH__REALS,
-     lh__shape_same, {0}, NULL},
+     lh__shape_same, {lh__d_same, lh__d_zero}, NULL},
     {LH__OP_SIGMOID_GRAD, "sigmoid_grad", "g y", {2, 2}, {0, 0}, {0, 0}, 0, LH__REALS,
-     lh__shape_same, {0}, NULL},
+     lh__shape_same, {lh__d_same, d_sigmoid_grad}, NULL},
     {LH__OP_TANH_GRAD, "tanh_grad", "g y", {2, 2}, {0, 0}, {0, 0}, 0, LH__REALS,
-     lh__shape_same, {0}, NULL},
+     lh__shape_same, {lh__d_same, d_tanh_grad}, NULL},
     {LH__OP_ABS_GRAD, "abs_grad", "g x", {2, 2}, {0, 0}, {0, 0}, 0, LH__REALS,
-     lh__shape_same, {0}, NULL},
+     lh__shape_same, {lh__d_same, lh__d_zero}, NULL},
     {LH__OP_CLAMP_GRAD, "clamp_grad", "g x", {2, 2}, {0, 0}, {2, 2}, 0, LH__REALS,
-     lh__shape_same, {0}, NULL},
+     lh__shape_same, {lh__d_same, lh__d_zero}, NULL},
 };
 /* clang-format on */
 

@@ -57,7 +57,18 @@ typedef struct product {
     lh_tensor *a, *b, *g;
 } product;
 
-static product matrices(lh__engine *e, const lh__node *n, lh_tensor *g) {
+/* A gradient that was expanded (of a sum or mean) has elements that share memory; products want them
+ * apart. */
+static lh_tensor *spread(lh__engine *e, lh_tensor *g) {
+    int32_t shared = 0;
+
+    for (int32_t d = 0; g && d < g->view.ndim; d++)
+        shared |= g->view.stride[d] == 0 && g->view.shape[d] > 1;
+    return shared ? op1(e, LH_OP_CONTIGUOUS, g) : g;
+}
+
+static product matrices(lh__engine *e, const lh__node *n, lh_tensor *gradient) {
+    lh_tensor *g = spread(e, gradient);
     product p = {n->in[0], n->in[1], g};
     int32_t a_is_vector = p.a->view.ndim == 1, b_is_vector = p.b->view.ndim == 1;
     int64_t shape[LH_MAX_DIMS + 2];
@@ -102,11 +113,11 @@ static lh_tensor *d_matmul_b(lh__engine *e, const lh__node *n, int32_t i, lh_ten
 
 /* y = x weight^T + bias */
 static lh_tensor *d_linear_x(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {
-    return op2(e, LH_OP_MATMUL, g, n->in[1]);
+    return op2(e, LH_OP_MATMUL, spread(e, g), n->in[1]);
 }
 
 static lh_tensor *d_linear_weight(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {
-    return op2(e, LH_OP_MATMUL, transposed(e, as_rows(e, g)), as_rows(e, n->in[0]));
+    return op2(e, LH_OP_MATMUL, transposed(e, as_rows(e, spread(e, g))), as_rows(e, n->in[0]));
 }
 
 static lh_tensor *d_linear_bias(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {

@@ -110,6 +110,44 @@ lh_status lh__shape_view(lh__check *c) {
     return LH_OK;
 }
 
+lh_tensor *lh__compose_contiguous(lh__check *c) {
+    lh_tensor *in[LH__MAX_INPUTS];
+    int32_t copies = 0;
+
+    for (int32_t k = 0; k < c->n_in; k++) {
+        copies |= !lh__view_is_contiguous(lh__in(c, k));
+        in[k] = op1(c->e, LH_OP_CONTIGUOUS, c->in[k]);
+    }
+    return copies ? op(c->e, c->row->op, c->n_in, in, c->n_ints, c->ints, c->call->n_reals,
+                       c->call->reals)
+                  : NULL;
+}
+
+/* Axes d and the last, swapped. */
+static lh_tensor *swapped(lh__engine *e, lh_tensor *t, int64_t d) {
+    int64_t axes[LH_MAX_DIMS];
+
+    for (int32_t k = 0; t && k < t->view.ndim; k++)
+        axes[k] = k;
+    if (t)
+        axes[d] = t->view.ndim - 1, axes[t->view.ndim - 1] = d;
+    return t ? op1_ints(e, LH_OP_PERMUTE, t, t->view.ndim, axes) : NULL;
+}
+
+lh_tensor *lh__compose_lines(lh__check *c, int32_t which) {
+    lh_tensor *in[LH__MAX_INPUTS], *out;
+    int64_t axis = c->ints[which], ints[LH__MAX_INTS];
+
+    if (axis == lh__in(c, 0)->ndim - 1)
+        return lh__compose_contiguous(c);
+    for (int32_t k = 0; k < c->n_in; k++)
+        in[k] = op1(c->e, LH_OP_CONTIGUOUS, swapped(c->e, c->in[k], axis));
+    for (int32_t k = 0; k < c->n_ints; k++)
+        ints[k] = k == which ? lh__in(c, 0)->ndim - 1 : c->ints[k];
+    out = op(c->e, c->row->op, c->n_in, in, c->n_ints, ints, c->call->n_reals, c->call->reals);
+    return swapped(c->e, out, axis);
+}
+
 lh_tensor *lh__d_zero(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {
     const lh__view *x = &n->in[i]->view;
     int64_t ints[1 + LH_MAX_DIMS] = {x->dtype};
@@ -118,6 +156,11 @@ lh_tensor *lh__d_zero(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g)
     for (int32_t d = 0; d < x->ndim; d++)
         ints[1 + d] = x->shape[d];
     return op(e, LH_OP_FULL, 0, NULL, 1 + x->ndim, ints, 1, &zero);
+}
+
+lh_tensor *lh__d_same(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {
+    return op(e, n->row->op, 2, (lh_tensor *[]){g, n->in[1]}, n->n_ints, n->ints, n->n_reals,
+              n->reals);
 }
 
 lh_tensor *lh__d_identity(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {

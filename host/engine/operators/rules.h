@@ -40,7 +40,14 @@ lh__shape_rule lh__shape_axis;      /* same; ints axis */
 lh__shape_rule lh__shape_tail;      /* the ints after the row's least number of them */
 lh__shape_rule lh__shape_view;      /* a view of the first input */
 
+lh__compose lh__compose_contiguous; /* the same call with contiguous operands, if any is not */
+
+/* The same call, whose integer `which` names an axis, along the last axis of contiguous operands of
+ * one shape; NULL where it is such a call. The result has as many axes. */
+lh_tensor *lh__compose_lines(lh__check *c, int32_t which);
+
 lh__gradient lh__d_identity; /* g */
+lh__gradient lh__d_same;     /* to g, of what multiplies each of its elements: the same call on g */
 lh__gradient lh__d_zero;     /* of what a result doesn't change with, piecewise */
 
 #endif

@@ -72,7 +72,7 @@ static inline int64_t lh_batch_size(lh_ctx *c, const lh_batch *b) {
     return c->host->batch_size(c, b);
 }
 
-/* In transfer hooks: replaces a field of the batch. */
+/* In transfer hooks and tbptt_split_batch: replaces a field of the batch. */
 static inline lh_status lh_batch_set(lh_ctx *c, lh_batch *b, int32_t field, lh_tensor *t) {
     return c->host->batch_set(c, b, field, t);
 }

@@ -6,6 +6,7 @@
  *     optim.h  optimizers and learning-rate schedules
  *     data.h   datasets and loaders
  *     run.h    errors, hyper-parameters, metrics, the trainer, checkpoint state
+ *     metrics.h  meters: accuracy, AUROC and others over many batches
  *     text.h   numbers as text
  *
  * All of it is header-only: a plugin links against nothing.
@@ -15,6 +16,7 @@
 
 #include "abi.h"
 #include "data.h"
+#include "metrics.h"
 #include "nn.h"
 #include "ops.h"
 #include "optim.h"

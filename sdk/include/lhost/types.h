@@ -78,9 +78,9 @@ enum {
     LH_I64 = 3,
     LH_U8 = 4,
     LH_BOOL = 5,
-    LH_BF16 = 6, /* storage only in 1.0 */
-    LH_F16 = 7,  /* storage only in 1.0 */
-    LH_I32 = 8   /* storage only in 1.0 */
+    LH_BF16 = 6, /* computed with after a cast; parameters are F32 or F64 */
+    LH_F16 = 7,
+    LH_I32 = 8
 };
 
 enum { LH_MAX_DIMS = 8 };

@@ -1,6 +1,8 @@
 /* Environment, files and command line: who wins, what is unknown, how a run is repeated. */
 #include "load.h"
 
+#include <lhost/run.h>
+
 TestSuite(sources, .fini = remove_files);
 
 Test(sources, each_beats_the_one_before) {
@@ -160,9 +162,38 @@ Test(sources, unknown_names_suggest_the_nearest) {
             WORDS("--max_steps", "3"));
     refused("environment variable LHOST_SEED_EVRYTHING", LH_EINVAL, ENV("LHOST_SEED_EVRYTHING=3"),
             WORDS("--max_steps", "3"));
-    refused("did you mean 'batch_size'?", LH_EINVAL, NULL, WORDS("--data.batchsize", "3"));
     refused("--model.zzz", LH_EINVAL, NULL, WORDS("--zzz", "3"));
     refused("did you mean 'callback'?", LH_EINVAL, NULL, WORDS("--calback", "x"));
+}
+
+Test(sources, settings_of_data_need_a_data_module_or_the_host) {
+    lh__config c = load(NULL, WORDS("--data.batchsize", "3"));
+    lh__error e = {0};
+
+    cr_expect_eq(lh__config_no_data_module(&c, &e), LH_EINVAL);
+    cr_expect(strstr(e.text, "did you mean 'batch_size'?"), "%s", e.text);
+    lh__config_free(&c);
+    c = load(NULL, WORDS("--data.batch_size", "3"));
+    e = (lh__error){0};
+    cr_expect_eq(lh__config_no_data_module(&c, &e), LH_OK, "%s", e.text);
+    lh__config_free(&c);
+}
+
+Test(sources, a_hyper_parameter_named_like_a_setting_of_the_host_is_that_setting) {
+    const lh_hparam_spec specs[] = {LH_HPARAM_INT("batch_size", 64, 1, 1000, "items per batch")};
+    lh__config c = load(NULL, WORDS("--data", "dm.so", "--data.batch_size", "3"));
+    lh__error e = {0};
+    json_t *given = lh__hparams_resolve(specs, 1, &c.data, "dm", &c, &e);
+
+    cr_assert(given, "%s", e.text);
+    cr_expect_eq(json_integer_value(json_object_get(given, "batch_size")), 3);
+    json_decref(given);
+    lh__config_free(&c);
+    c = load(NULL, WORDS("--data", "dm.so"));
+    given = lh__hparams_resolve(specs, 1, &c.data, "dm", &c, &e);
+    cr_expect_eq(json_integer_value(json_object_get(given, "batch_size")), 64);
+    json_decref(given);
+    lh__config_free(&c);
 }
 
 Test(sources, other_variables_are_left_alone) {

@@ -158,6 +158,10 @@ static double draw(values_kind kind, int64_t limit, lh__philox_key key, uint64_t
         return floor(u * (double)limit);
     case CONDITION:
         return u < 0.5;
+    case SIGN:
+        return u < 0.5 ? -1.0 : 1.0;
+    case BUFFER:
+        return 0.5 + 1.5 * u;
     }
     return NAN;
 }
@@ -176,7 +180,7 @@ static void put(lh__view *v, int64_t at, double value) {
 lh_tensor *case_input_new(lh__engine *e, const op_case *c, int32_t k, int32_t dtype, uint64_t seed,
                           int32_t layout) {
     const case_input *in = &c->in[k];
-    int64_t memory = 2, stride = layout == 2 ? 2 : 1;
+    int64_t memory = 2, stride = layout == 2 && in->kind != BUFFER ? 2 : 1;
     lh__philox_key key = {seed, (uint64_t)k, 7};
     lh_tensor *t;
 
@@ -187,7 +191,7 @@ lh_tensor *case_input_new(lh__engine *e, const op_case *c, int32_t k, int32_t dt
     cr_assert_not_null(t);
     t->view.ndim = in->ndim;
     for (int32_t j = 0; j < in->ndim; j++) {
-        int32_t d = layout == 1 ? j : in->ndim - 1 - j;
+        int32_t d = layout == 1 && in->kind != BUFFER ? j : in->ndim - 1 - j;
 
         t->view.shape[d] = in->shape[d];
         t->view.stride[d] = stride;
@@ -202,7 +206,7 @@ int32_t case_has_gradient(const op_case *c, int32_t k) {
     const lh__row *row = lh__row_of(c->op);
 
     if (row->compose)
-        return c->in[k].kind != INDEX && c->in[k].kind != CONDITION;
+        return c->in[k].kind == ANY || c->in[k].kind == POSITIVE || c->in[k].kind == UNIT;
     return lh__row_gradient(row, k) != NULL;
 }
 

@@ -15,7 +15,9 @@ typedef enum values_kind {
     POSITIVE, /* 0.5 ... 2 */
     UNIT,     /* 0.1 ... 0.9 */
     INDEX,    /* I64, 0 ... limit - 1 */
-    CONDITION /* BOOL */
+    CONDITION, /* BOOL */
+    SIGN,     /* -1 or 1, without a gradient */
+    BUFFER    /* 0.5 ... 2, written to: plain in memory, without a gradient */
 } values_kind;
 
 typedef struct case_input {

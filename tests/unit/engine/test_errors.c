@@ -108,10 +108,6 @@ Test(errors, targets_and_indices_are_named) {
 }
 
 Test(errors, dtypes) {
-    int64_t shape[] = {2};
-    lh_tensor *half = lh__tensor_new(e, LH_F16, 1, shape, NULL);
-
-    EXPECT(call(e, LH_OP_ADD, TENSORS(half, SHAPED(2)), NONE, NONE), LH_EDTYPE, "float16", "cast");
     EXPECT(call(e, LH_OP_WHERE, TENSORS(SHAPED(2), SHAPED(2), SHAPED(2)), NONE, NONE), LH_EDTYPE,
            "bool");
     EXPECT(call(e, LH_OP_CAST, TENSORS(SHAPED(2)), INTS(77), NONE), LH_EDTYPE, "77");
@@ -129,6 +125,76 @@ Test(errors, values_and_counts) {
     EXPECT(call(e, 400, NONE, NONE, NONE), LH_EUNSUPPORTED, "400");
     EXPECT(call(e, LH__OP_RELU_GRAD, TENSORS(SHAPED(2), SHAPED(3)), NONE, NONE), LH_EUNSUPPORTED,
            "512");
+}
+
+static lh_tensor *weights(double a, double b) {
+    return lh__tensor_new(e, LH_F64, 2, (int64_t[]){2, 2}, (double[]){1, 1, a, b});
+}
+
+Test(errors, random_numbers) {
+    EXPECT(call(e, LH_OP_RANDINT, NONE, INTS(3, 3, 2), NONE), LH_EINVAL, "at least 3",
+           "less than 3");
+    EXPECT(call(e, LH_OP_RANDINT, NONE, INTS(0, 3, -2), NONE), LH_ESHAPE, "-2");
+    EXPECT(call(e, LH_OP_MULTINOMIAL, TENSORS(weights(1, -0.5)), INTS(3), NONE), LH_EINVAL,
+           "weight -0.5 of class 1 in row 1", "not negative");
+    EXPECT(call(e, LH_OP_MULTINOMIAL, TENSORS(weights(NAN, 1)), INTS(3), NONE), LH_EINVAL,
+           "weight nan of class 0 in row 1");
+    EXPECT(call(e, LH_OP_MULTINOMIAL, TENSORS(weights(1, INFINITY)), INTS(3), NONE), LH_EINVAL,
+           "weight inf");
+    EXPECT(call(e, LH_OP_MULTINOMIAL, TENSORS(weights(0, 0)), INTS(3), NONE), LH_EINVAL,
+           "row 1 add up to 0");
+    EXPECT(call(e, LH_OP_MULTINOMIAL, TENSORS(weights(0, 1)), INTS(0), NONE), LH_EINVAL, "draws");
+    EXPECT(call(e, LH_OP_MULTINOMIAL, TENSORS(SHAPED(2, 0)), INTS(1), NONE), LH_ESHAPE, "classes");
+    EXPECT(
+        call(e, LH_OP_MULTINOMIAL, TENSORS(full(e, LH_I64, 1, 1, (int64_t[]){2})), INTS(1), NONE),
+        LH_EDTYPE, "cast");
+    EXPECT(call(e, LH_OP_ARANGE, NONE, INTS(LH_F32, -1), REALS(0, 1)), LH_ESHAPE, "-1");
+}
+
+Test(errors, reductions_and_order) {
+    EXPECT(call(e, LH_OP_NORM, TENSORS(SHAPED(2, 3)), INTS(0), REALS(0)), LH_EINVAL, "order 0");
+    EXPECT(call(e, LH_OP_NORM, TENSORS(SHAPED(2, 0)), INTS(0, 1), REALS(INFINITY)), LH_ESHAPE,
+           "norm", "empty");
+    EXPECT(call(e, LH_OP_VAR, TENSORS(SHAPED(2, 3)), INTS(0, 1, 2), NONE), LH_ESHAPE, "axis 2");
+    EXPECT(call(e, LH_OP_STD, TENSORS(SHAPED(2, 3)), INTS(0, 1, 1, 1), NONE), LH_ESHAPE, "twice");
+    EXPECT(call(e, LH_OP_ARGMIN, TENSORS(SHAPED(2, 0)), INTS(1), NONE), LH_ESHAPE, "empty");
+    EXPECT(call(e, LH_OP_CUMSUM, TENSORS(SHAPED(2)), INTS(1), NONE), LH_ESHAPE, "axis 1");
+    EXPECT(call(e, LH_OP_TOPK, TENSORS(SHAPED(2, 3)), INTS(4, 1), NONE), LH_ESHAPE, "4 elements",
+           "length 3");
+    EXPECT(call(e, LH_OP_TOPK, TENSORS(SHAPED(2, 3)), INTS(-1, 1), NONE), LH_ESHAPE, "-1");
+    EXPECT(call(e, LH_OP_ARGSORT, TENSORS(full(e, LH_F32, 1, 0, NULL)), INTS(0), NONE), LH_ESHAPE,
+           "0 axes");
+}
+
+Test(errors, padding_and_selection) {
+    lh_tensor *index = full(e, LH_I64, 2, 2, (int64_t[]){2, 3});
+
+    EXPECT(call(e, LH_OP_PAD, TENSORS(SHAPED(2, 3)), INTS(5, 1, 1), NONE), LH_EINVAL, "mode");
+    EXPECT(call(e, LH_OP_PAD, TENSORS(SHAPED(2, 3)), INTS(0, 1), NONE), LH_ESHAPE, "pair");
+    EXPECT(call(e, LH_OP_PAD, TENSORS(SHAPED(3)), INTS(0, 1, 1, 1, 1), NONE), LH_ESHAPE,
+           "at most 1 axes");
+    EXPECT(call(e, LH_OP_PAD, TENSORS(SHAPED(3)), INTS(0, -2, -2), NONE), LH_ESHAPE, "cut off");
+    EXPECT(call(e, LH_OP_PAD, TENSORS(SHAPED(3)), INTS(1, 3, 0), NONE), LH_ESHAPE, "reflecting 3",
+           "it has 3");
+    EXPECT(call(e, LH_OP_PAD, TENSORS(SHAPED(3)), INTS(2, -1, 0), NONE), LH_EINVAL, "-1");
+    EXPECT(call(e, LH_OP_PAD, TENSORS(SHAPED(0)), INTS(2, 1, 0), NONE), LH_ESHAPE, "empty");
+    EXPECT(call(e, LH_OP_PAD, TENSORS(SHAPED(3)), INTS(0, INT64_MAX, INT64_MAX), NONE), LH_ESHAPE,
+           "counted");
+    EXPECT(call(e, LH_OP_FLIP, TENSORS(SHAPED(2, 3)), INTS(1, -1), NONE), LH_ESHAPE, "twice");
+    EXPECT(call(e, LH_OP_TRIL, TENSORS(SHAPED(3)), INTS(0), NONE), LH_ESHAPE, "two axes");
+    EXPECT(call(e, LH_OP_ONE_HOT, TENSORS(index), INTS(2), NONE), LH_EINVAL, "index 2", "0 ... 1");
+    EXPECT(call(e, LH_OP_ONE_HOT, TENSORS(index), INTS(0), NONE), LH_EINVAL, "classes");
+    EXPECT(call(e, LH_OP_ONE_HOT, TENSORS(SHAPED(2)), INTS(2), NONE), LH_EDTYPE, "int64");
+    EXPECT(call(e, LH_OP_SCATTER_ADD, TENSORS(SHAPED(2, 3), index, SHAPED(2, 3)), INTS(0), NONE),
+           LH_EINVAL, "index 2", "0 ... 1");
+    EXPECT(call(e, LH_OP_SCATTER_ADD, TENSORS(SHAPED(3, 2), index, SHAPED(2, 3)), INTS(0), NONE),
+           LH_ESHAPE, "longer than x on axis 1");
+    EXPECT(call(e, LH_OP_SCATTER_ADD, TENSORS(SHAPED(3, 3), index, SHAPED(1, 3)), INTS(0), NONE),
+           LH_ESHAPE, "longer than the source on axis 0");
+    EXPECT(call(e, LH_OP_SCATTER_ADD, TENSORS(SHAPED(3, 3), index, SHAPED(3)), INTS(0), NONE),
+           LH_ESHAPE, "as many axes");
+    EXPECT(call(e, LH_OP_SCATTER_ADD, TENSORS(SHAPED(3), SHAPED(3), SHAPED(3)), INTS(0), NONE),
+           LH_EDTYPE, "int64");
 }
 
 Test(errors, null_passes_silently_and_the_first_error_stays) {

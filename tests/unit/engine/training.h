@@ -114,15 +114,13 @@ struct golden {
     json_t *header, *about; /* about: the JSON of the metadata, NULL if there is none */
 };
 
-static inline struct golden golden_open(const char *name) {
+static inline struct golden golden_open_path(const char *path) {
     struct golden g;
     const char *about;
-    char path[1024];
     uint64_t size;
     long end;
     FILE *f;
 
-    snprintf(path, sizeof path, "%s/%s.safetensors", GOLDEN_DIR, name);
     f = fopen(path, "rb");
     cr_assert(f, "%s is missing", path);
     fseek(f, 0, SEEK_END);
@@ -138,6 +136,13 @@ static inline struct golden golden_open(const char *name) {
     g.about = about ? json_loads(about, 0, NULL) : NULL;
     cr_assert(g.header);
     return g;
+}
+
+static inline struct golden golden_open(const char *name) {
+    char path[1024];
+
+    snprintf(path, sizeof path, "%s/%s.safetensors", GOLDEN_DIR, name);
+    return golden_open_path(path);
 }
 
 static inline void golden_close(struct golden *g) {

@@ -6,6 +6,7 @@
 #include "operands.h"
 
 /* Operators with n inputs; `ulps` between a result computed in F32 and one rounded from double. */
+/* clang-format off */
 static const struct {
     uint32_t op;
     int32_t n_in;
@@ -38,13 +39,30 @@ static const struct {
     {LH_OP_SIGMOID, 1, 3, 0},
     {LH_OP_TANH, 1, 2, 0},
     {LH_OP_CLAMP, 1, 1, 0},
+    {LH_OP_GELU, 1, 3, 4},
+    {LH_OP_SILU, 1, 4, 0},
+    {LH_OP_LEAKY_RELU, 1, 1, 0},
+    {LH_OP_ELU, 1, 3, 0},
+    {LH_OP_SOFTPLUS, 1, 4, 0},
+    {LH_OP_SIN, 1, 2, 0},
+    {LH_OP_COS, 1, 2, 0},
+    {LH_OP_RSQRT, 1, 2, 0},
+    {LH_OP_ERF, 1, 2, 0},
+    {LH_OP_SIGN, 1, 0, 0},
+    {LH_OP_FLOOR, 1, 0, 0},
     {LH__OP_RELU_GRAD, 2, 0, 0},
     {LH__OP_SIGMOID_GRAD, 2, 3, 9},
     {LH__OP_TANH_GRAD, 2, 3, 9},
     {LH__OP_ABS_GRAD, 2, 0, 0},
     {LH__OP_CLAMP_GRAD, 2, 0, 0},
+    {LH__OP_GELU_GRAD, 2, 3, 9},
+    {LH__OP_SILU_GRAD, 2, 3, 9},
+    {LH__OP_LEAKY_RELU_GRAD, 2, 1, 0},
+    {LH__OP_ELU_GRAD, 2, 4, 0},
+    {LH__OP_SOFTPLUS_GRAD, 2, 4, 0},
     {LH__OP_ADD_INTO, 2, 1, 0},
 };
+/* clang-format on */
 
 enum { N_OPERATORS = sizeof operators / sizeof *operators };
 
@@ -150,6 +168,23 @@ Test(elementwise, special_values) {
         {LH_OP_SIGMOID, -INFINITY, 0, 0},
         {LH_OP_SIGMOID, INFINITY, 0, 1},
         {LH_OP_NE, NAN, NAN, 1},
+        {LH_OP_GELU, NAN, 0, NAN},
+        {LH_OP_GELU, 50, 0, 50},
+        {LH_OP_GELU, -50, 0, 0},
+        {LH_OP_SILU, INFINITY, 0, INFINITY},
+        {LH_OP_LEAKY_RELU, -3, 0, 3}, /* the slope is -1 */
+        {LH_OP_ELU, -INFINITY, 0, 1},
+        {LH_OP_ELU, NAN, 0, NAN},
+        {LH_OP_SOFTPLUS, NAN, 0, NAN},
+        {LH_OP_ERF, INFINITY, 0, 1},
+        {LH_OP_ERF, -INFINITY, 0, -1},
+        {LH_OP_ERF, NAN, 0, NAN},
+        {LH_OP_RSQRT, 0, 0, INFINITY},
+        {LH_OP_RSQRT, -1, 0, NAN},
+        {LH_OP_SIN, INFINITY, 0, NAN},
+        {LH_OP_SIGN, NAN, 0, 0},
+        {LH_OP_SIGN, -3, 0, -1},
+        {LH_OP_FLOOR, -1.5, 0, -2},
         {LH__OP_RELU_GRAD, 3, 0, 0},
         {LH__OP_ABS_GRAD, 3, 0, 0},
         {LH__OP_ABS_GRAD, 3, -2, -3},

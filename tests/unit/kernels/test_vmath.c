@@ -1,5 +1,5 @@
-/* test_vmath.c - the cpu device's exp, log, tanh and sigmoid for F32, in every instruction set,
- * within their bound of the C library's double results. */
+/* test_vmath.c - the cpu device's exp, log, tanh, erf and relatives for F32, in every instruction
+ * set, within their bound of the C library's double results. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -49,6 +49,8 @@ static void check(uint32_t op, double (*want)(double), double (*input)(int64_t),
     for (int64_t i = 0; i < N; i++)
         put(&x, i, input(i));
     t.in[0] = &x;
+    t.call.n_reals = 2;
+    t.reals[0] = 1, t.reals[1] = 20; /* of ELU and SOFTPLUS */
     for (int v = 0, n = lh__cpu_variants(variants); v < n; v++) {
         lh__view y = run_trial(&t, variants[v].device, NULL);
 
@@ -80,4 +82,41 @@ Test(vmath, tanh_within_2_ulp) {
 Test(vmath, sigmoid_within_4_ulp) {
     check(LH_OP_SIGMOID, sigmoid, pattern, 4);
     check(LH_OP_SIGMOID, sigmoid, even, 4);
+}
+
+Test(vmath, erf_within_2_ulp) {
+    check(LH_OP_ERF, erf, pattern, 2);
+    check(LH_OP_ERF, erf, near_one, 2);
+}
+
+static double negative(int64_t i) {
+    return (float)(-40.0 * (double)i / N);
+}
+
+/* ELU with alpha 1 is exp(x) - 1 where x <= 0. */
+Test(vmath, expm1_within_2_ulp) {
+    check(LH_OP_ELU, expm1, negative, 2);
+}
+
+static double turns(int64_t i) {
+    return (float)(-20 + 40.0 * (double)i / N);
+}
+
+Test(vmath, sin_and_cos_within_2_ulp) {
+    check(LH_OP_SIN, sin, pattern, 2);
+    check(LH_OP_SIN, sin, turns, 2);
+    check(LH_OP_COS, cos, pattern, 2);
+    check(LH_OP_COS, cos, turns, 2);
+}
+
+static double softplus(double x) {
+    return log1p(exp(x));
+}
+
+static double around_zero(int64_t i) {
+    return (float)(-80 + 100.0 * (double)i / N);
+}
+
+Test(vmath, softplus_within_4_ulp) {
+    check(LH_OP_SOFTPLUS, softplus, around_zero, 4);
 }

@@ -31,6 +31,8 @@ static verdict verdicts[] = {
     {"missing_hook", 0, {"plugin missing-hook: its module lacks configure_model", ""}},
     {"missing_step", 0, {"plugin missing-step: its module lacks a step", "training_step"}},
     {"kinds_differ", 0, {"kinds names a callback", "not set"}},
+    {"old_exporter", 0, {"revision 1 of the draft", "rebuild"}},
+    {"lacking_exporter", 0, {"exporter lacks maps or write"}},
     {"foreign_hook", 0, {"hook on_fit_start of its module", "not code of this plugin"}},
     {"hparam_range", 0, {"default of dropout, 1.5", "within 0 and 1"}},
     {"hparam_twice", 0, {"declares hidden twice", ""}},

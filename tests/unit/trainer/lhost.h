@@ -58,6 +58,7 @@ static inline void enter_folder(void) {
     cr_assert_eq(chdir(folder), 0);
     setenv("D", folder, 1);
     setenv("R", PLUGINS "/trainer_recorder.so", 1);
+    setenv("N", PLUGINS "/trainer_model.so", 1); /* the same without a data module */
     setenv("W", PLUGINS "/trainer_workbench.so", 1);
     setenv("M", PLUGINS "/trainer_manual.so", 1);
     setenv("V", PLUGINS "/trainer_several.so", 1);

@@ -32,7 +32,7 @@ Test(logging, epoch_is_a_column) {
 
 /* Step values of evaluation: every batch; x counts the loader's batches over all validations. */
 Test(logging, steps_of_validation) {
-    lhost_works("fit --model $R --model.log_in validation_step --model.log_flags 1 " LOGGED
+    lhost_works("fit --model $N --model.log_in validation_step --model.log_flags 1 " LOGGED
                 "--limit_train_batches 1 --limit_val_batches 2 --max_epochs 2");
     assert_logged("log", "x_step", "0:1.5 1:1.5 2:1.5 3:1.5 ");
     assert_logged("log", "x_epoch", "0:1.5 1:1.5 ");
@@ -40,7 +40,7 @@ Test(logging, steps_of_validation) {
 
 /* The sanity check's values go nowhere. */
 Test(logging, nothing_of_the_sanity_check) {
-    lhost_works("fit --model $R " LOGGED "--limit_train_batches 1 --limit_val_batches 2 "
+    lhost_works("fit --model $N " LOGGED "--limit_train_batches 1 --limit_val_batches 2 "
                 "--max_epochs 1 --num_sanity_val_steps 2");
     cr_assert_str_eq(strchr(logged("log", "val_loss"), ' '), " "); /* one row */
 }
@@ -68,7 +68,7 @@ static void assert_logs(const char *hook, int flags, const char *metric) {
 
     remove("log");
     snprintf(more, sizeof more, "--model.log_in %s --model.log_flags %d", hook, flags);
-    lhost_works("fit --model $R %s " LOGGED "--limit_train_batches 1 --limit_val_batches 1 "
+    lhost_works("fit --model $N %s " LOGGED "--limit_train_batches 1 --limit_val_batches 1 "
                 "--max_epochs 1 --log_every_n_steps 1",
                 more);
     cr_assert_str_not_empty(logged("log", metric), "%s: no %s", hook, metric);
@@ -104,18 +104,18 @@ Test(logging, forked) {
 }
 
 Test(logging, refused) {
-    cr_assert_eq(lhost("fit --model $R --model.log_in on_fit_start " BARE "--max_epochs 1"), 2);
+    cr_assert_eq(lhost("fit --model $N --model.log_in on_fit_start " BARE "--max_epochs 1"), 2);
     assert_says("on_fit_start may not log");
-    cr_assert_eq(lhost("predict --model $R --model.log_in predict_step " BARE), 1);
+    cr_assert_eq(lhost("predict --model $N --model.log_in predict_step " BARE), 1);
     assert_says("predict_step may not log");
-    cr_assert_eq(lhost("fit --model $R --model.log_in on_train_epoch_end --model.log_flags 1 " BARE
+    cr_assert_eq(lhost("fit --model $N --model.log_in on_train_epoch_end --model.log_flags 1 " BARE
                        "--limit_train_batches 1 --max_epochs 1"),
                  1);
     assert_says("cannot log per step");
 }
 
 Test(logging, barebones) {
-    lhost_works("fit --model $R --model.file rec --barebones true --limit_train_batches 3 "
+    lhost_works("fit --model $N --model.file rec --barebones true --limit_train_batches 3 "
                 "--max_epochs 2");
     assert_says("barebones: lh_log does nothing");
     cr_assert_eq(entries("rec", "M.training_step"), 6);

@@ -5,7 +5,7 @@
 
 TestSuite(loops, .init = enter_folder, .fini = leave_folder, .timeout = 20);
 
-#define RECORDED " --model $R --model.file rec "
+#define RECORDED " --model $N --model.file rec "
 #define BENCH " --model $W "
 #define LOGGED QUIET " --enable_checkpointing false --logger $R:file=log --log_every_n_steps 1 "
 
@@ -109,7 +109,7 @@ Test(loops, limits_of_evaluation) {
 }
 
 Test(loops, fast_dev_run) {
-    lhost_works("fit --model $R --model.file rec --fast_dev_run 2");
+    lhost_works("fit --model $N --model.file rec --fast_dev_run 2");
     cr_assert_eq(entries("rec", "M.training_step"), 2);
     cr_assert_eq(entries("rec", "M.validation_step"), 2);
     cr_assert_eq(entries("rec", "M.on_sanity_check_start"), 0);

@@ -78,7 +78,7 @@ static const char *as_text(int32_t n, const lh_scalar *values) {
 
 static void end_epoch(int32_t is_training) {
     lh__metrics_begin_epoch_values(m);
-    lh__metrics_reduce(m, is_training);
+    cr_assert_eq(lh__metrics_reduce(m, is_training, &e), LH_OK, "%s", e.text);
 }
 
 /* ---- defaults ---- */
@@ -328,7 +328,7 @@ Test(metrics, saved_and_loaded) {
     saved = lh__metrics_save(m);
     text = json_dumps(saved, 0);
     read = json_loads(text, 0, NULL);
-    cr_assert_eq(lh__metrics_load(other, read, &e), LH_OK, "%s", e.text);
+    cr_assert_eq(lh__metrics_load(other, read, &(lh__meters){0}, &e), LH_OK, "%s", e.text);
     json_decref(saved);
     json_decref(read);
     free(text);

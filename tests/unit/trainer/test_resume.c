@@ -103,7 +103,7 @@ Test(resume, in_the_middle_of_validation) {
 /* An epoch that a hook ended early does not shift what comes after. */
 Test(resume, around_a_skipped_rest_of_an_epoch) {
     static const char run[] =
-        "fit --model $R " SAVING "--model.skip_at 2 --limit_train_batches 4 --limit_val_batches 0 "
+        "fit --model $N " SAVING "--model.skip_at 2 --limit_train_batches 4 --limit_val_batches 0 "
         "--max_epochs 3 --callback $S:dir=$D/%s,hooks='%s on_train_end' %s";
     static const char *const hooks[] = {"on_train_batch_start", "on_train_batch_end"};
     static const int calls[] = {9, 6};
@@ -201,7 +201,7 @@ Test(resume, another_model) {
     REFUSED("--model.width 9 --ckpt_path whole/on_train_batch_end-3.safetensors", "first.weight");
     assert_says("F32 8x32 instead of F32 9x32: first.weight");
     cr_assert_eq(
-        lhost("validate --model $R " BARE "--ckpt_path whole/on_train_batch_end-3.safetensors"), 2);
+        lhost("validate --model $N " BARE "--ckpt_path whole/on_train_batch_end-3.safetensors"), 2);
     assert_says("missing layer.weight, missing layer.bias");
     assert_says("unexpected first.weight");
     assert_says("(6 in all)");

@@ -58,7 +58,7 @@ static void assert_sequence(const char *file) {
     assert_same_lines(recorded('<'), slurp(path));
 }
 
-#define RECORDED " --model $R --model.file rec --callback $R:file=rec "
+#define RECORDED " --model $N --model.file rec --callback $R:file=rec "
 #define TWO                                                                 \
     " --limit_train_batches 2 --limit_val_batches 2 --limit_test_batches 2" \
     " --limit_predict_batches 2 "
@@ -137,7 +137,7 @@ Test(sequence, no_training_batches) {
 Test(sequence, data_module) {
     char *text, *line, *got = room(4096);
 
-    lhost_works("fit --model $R --model.file rec --data $R --data.file rec " BARE TWO
+    lhost_works("fit --model $N --model.file rec --data $R --data.file rec " BARE TWO
                 "--max_epochs 1");
     text = recorded('<');
     while ((line = next_line(&text)))
@@ -257,7 +257,7 @@ Test(sequence, older_hooks) {
 
 /* Callbacks that watch metrics come behind the module in on_train_epoch_end, and nowhere else. */
 Test(sequence, callbacks_that_watch_metrics) {
-    lhost_works("fit --model $R --model.file rec --callback " PLUGINS
+    lhost_works("fit --model $N --model.file rec --callback " PLUGINS
                 "/trainer_monitor.so:file=rec " BARE TWO "--max_epochs 1");
     assert_before("< M.on_train_epoch_end", "> C.on_train_epoch_end");
     assert_before("< C.on_train_epoch_start", "> M.on_train_epoch_start");

@@ -57,8 +57,9 @@ typedef struct lh_module {
     lh_transfer_hook *on_before_batch_transfer;
     lh_transfer_hook *transfer_batch_to_device; /* instead of the host's copy */
     lh_transfer_hook *on_after_batch_transfer;
-    lh_batch *(*tbptt_split_batch)(lh_ctx *c, void *self, const lh_batch *batch, int64_t size,
-                                   int64_t split); /* part number `split`, NULL after the last */
+    lh_batch *(*tbptt_split_batch)(lh_ctx *c, void *self, lh_batch *batch, int64_t size,
+                                   int64_t split); /* cuts the whole batch that it is given down to
+                          part `split` with lh_batch_set and returns it; NULL after the last */
 
     /* The research. forward: one tensor in, one out. training_step returns the scalar loss; NULL
      * without lh_fail skips the update. predict_step returns the predictions; absent: forward of

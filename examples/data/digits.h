@@ -16,4 +16,8 @@ lh_status digits_prepare(lh_ctx *c);
 /* The set that digits_prepare found or made. */
 const struct digits *digits_files(lh_ctx *c);
 
+/* The same as a data module: field 0 images (n, 28, 28) from 0 to 1, field 1 labels. One twelfth of
+ * the training images, always the same, is for validation. Hyper-parameter: batch_size. */
+extern const lh_datamodule digits_data;
+
 #endif

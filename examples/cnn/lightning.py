@@ -1,0 +1,45 @@
+"""The model of cnn.c in PyTorch Lightning."""
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class LitModel(L.LightningModule):
+    def __init__(self, lr=1e-3, dropout=0.5):
+        super().__init__()
+        self.save_hyperparameters()
+        self.conv1 = nn.Conv2d(1, 32, 3)
+        self.conv2 = nn.Conv2d(32, 64, 3)
+        self.fc1 = nn.Linear(64 * 12 * 12, 128)
+        self.fc2 = nn.Linear(128, 10)
+
+    def forward(self, x):
+        x = x.reshape(-1, 1, 28, 28)
+        x = F.relu(self.conv1(x))
+        x = F.relu(self.conv2(x))
+        x = F.max_pool2d(x, 2).flatten(1)
+        x = F.dropout(F.relu(self.fc1(x)), self.hparams.dropout, self.training)
+        return self.fc2(x)
+
+    def training_step(self, batch, batch_idx):
+        images, labels = batch
+        loss = F.cross_entropy(self(images), labels)
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
+
+    def evaluate(self, batch, stage):
+        images, labels = batch
+        logits = self(images)
+        self.log(f"{stage}_loss", F.cross_entropy(logits, labels))
+        self.log(f"{stage}_acc", (logits.argmax(1) == labels).float().mean(), prog_bar=True)
+
+    def validation_step(self, batch, batch_idx):
+        self.evaluate(batch, "val")
+
+    def test_step(self, batch, batch_idx):
+        self.evaluate(batch, "test")
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=self.hparams.lr)

@@ -1,0 +1,334 @@
+/* convolution.c - the cpu device's convolutions: products of matrices that are never laid out.
+ *
+ * A tile of the source, with its padding, is copied to the stack so that the values a tap reads for
+ * consecutive positions are consecutive too; what im2col would copy out for every tap is then only
+ * an offset. All three operators come down to the one inner loop of convolution.inc, whose operands
+ * are rows at given offsets.
+ *
+ * Invariants: tiles depend on shapes alone, sums run in the order of channels, taps, positions; the
+ * weight's gradient is summed in at most SHARES runs of images, added up in order. Other dtypes,
+ * and kernels too large for a tile, go to the oracle.
+ */
+#include "kernels/convolution.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/vector.h"
+
+enum {
+    SCRATCH = 160 * 1024,   /* bytes of a tile on the stack */
+    SUMMANDS = 1024,        /* of a product before it goes to memory */
+    SHARES = 16,            /* partial sums of the weight's gradient */
+    SHARED_BYTES = 1 << 24, /* all of them together, when there are several */
+    RANGE_WORK = 1 << 19,   /* multiply-adds worth a visit to the pool */
+    MOST_VECTORS = 3,       /* of columns of the inner loop */
+#ifdef __AVX512F__
+    MOST_ROWS = 8, /* of the inner loop: 24 sums and 3 columns in 32 registers */
+#else
+    MOST_ROWS = 4, /* 12 sums and 3 columns in 16 registers */
+#endif
+};
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t floor_div(int64_t a, int64_t b) {
+    return a / b - (a % b < 0);
+}
+
+static int64_t volume(const int64_t e[3]) {
+    return e[0] * e[1] * e[2];
+}
+
+static void split3(const int64_t e[3], int64_t n, int64_t i[3]) {
+    i[2] = n % e[2];
+    i[1] = n / e[2] % e[1];
+    i[0] = n / e[2] / e[1];
+}
+
+/* How a convolution is cut.
+ *
+ * Destination positions are first + spread j. CONV: spread 1; tap k of position j reads the source
+ * at j step + offset(k). CONV_TRANSPOSE: one pass for every first in [0, spread), with the taps
+ * that meet it; step 1. The tile holds a channel's source as one part for each remainder of a
+ * division by `step`, so that neighbours in j are neighbours in memory. */
+typedef struct plan {
+    lh__conv g;
+    const void *x, *weight, *bias;
+    void *y;
+    int64_t from_c, to_c;        /* channels of a group */
+    int64_t from[3], to[3];      /* extents */
+    int64_t step[3], spread[3];  /* one of them is 1 */
+    int64_t low[3], reach[3];    /* least offset; greatest minus least */
+    int64_t count[3], cut[3];    /* positions j; of a tile */
+    int64_t tiles[3];            /* how many */
+    int64_t parts[3], extent[3]; /* of a channel in a tile; of one part */
+    int64_t plane;               /* elements of a channel in a tile */
+    int64_t block;               /* channels of a tile */
+    int64_t row, column;         /* of the weight, from channel to channel: to, from */
+    int32_t transpose;
+    int64_t units, grain; /* images x groups x tiles; how many a thread takes at once */
+} plan;
+
+/* Lengths of a tile and its parts. */
+static void measure(plan *p) {
+    p->plane = 1;
+    for (int32_t d = 0; d < 3; d++) {
+        p->parts[d] = least(p->step[d], p->reach[d] + 1);
+        p->extent[d] = p->cut[d] + p->reach[d] / p->step[d];
+        p->plane *= p->parts[d] * p->extent[d];
+    }
+}
+
+/* Halves the tile until the channels of one product fit. False when not even one position does. */
+static bool choose_tile(plan *p, int64_t room) {
+    int64_t least_rows[3] = {1, 4, 64};
+
+    p->block = p->g.taps < SUMMANDS ? least(p->from_c, SUMMANDS / p->g.taps) : 1;
+    p->block = p->block ? p->block : 1;
+    for (int32_t d = 0; d < 3; d++)
+        p->cut[d] = p->count[d];
+    for (measure(p); p->plane * p->block > room; measure(p)) {
+        int32_t d = 0;
+
+        while (d < 3 && p->cut[d] <= least_rows[d])
+            d++;
+        if (d < 3)
+            p->cut[d] = (p->cut[d] + 1) / 2;
+        else if (p->block > 1)
+            p->block = (p->block + 1) / 2;
+        else if (least_rows[1] > 1 || least_rows[2] > 1)
+            least_rows[1] = least_rows[2] = 1;
+        else
+            return false;
+    }
+    return true;
+}
+
+static bool plan_fits(plan *p, int64_t size) {
+    int64_t work;
+
+    if (!choose_tile(p, SCRATCH / size))
+        return false;
+    p->units = p->g.batch * p->g.groups;
+    for (int32_t d = 0; d < 3; d++) {
+        p->tiles[d] = p->count[d] ? (p->count[d] + p->cut[d] - 1) / p->cut[d] : 0;
+        p->units *= p->tiles[d];
+    }
+    work = volume(p->cut) * p->to_c * p->from_c * p->g.taps;
+    p->grain = work ? (RANGE_WORK + work - 1) / work : 1;
+    return true;
+}
+
+static plan plan_of(const lh__kernel_call *call) {
+    plan p = {.g = lh__conv_of(call),
+              .x = call->in[0]->data,
+              .weight = call->in[1]->data,
+              .bias = call->n_in > 2 ? call->in[2]->data : NULL,
+              .y = call->out->data};
+    const lh__conv *g = &p.g;
+    int32_t transpose = p.transpose = call->op == LH_OP_CONV_TRANSPOSE;
+
+    p.from_c = transpose ? g->small_c : g->large_c;
+    p.to_c = transpose ? g->large_c : g->small_c;
+    p.row = transpose ? g->taps : g->large_c * g->taps;
+    p.column = transpose ? g->large_c * g->taps : g->taps;
+    for (int32_t d = 0; d < 3; d++) {
+        int64_t span = (g->kernel[d] - 1) * g->dilation[d];
+
+        p.from[d] = transpose ? g->small[d] : g->large[d];
+        p.to[d] = transpose ? g->large[d] : g->small[d];
+        p.step[d] = transpose ? 1 : g->stride[d];
+        p.spread[d] = transpose ? g->stride[d] : 1;
+        p.low[d] = transpose ? -floor_div(span - g->padding[d], g->stride[d]) : -g->padding[d];
+        p.reach[d] =
+            transpose ? floor_div(g->stride[d] - 1 + g->padding[d], g->stride[d]) - p.low[d] : span;
+        if (p.reach[d] < 0) /* no tap meets anything */
+            p.reach[d] = 0;
+        p.count[d] = (p.to[d] + p.spread[d] - 1) / p.spread[d];
+    }
+    return p;
+}
+
+/* Where in the tile, from a position on, the value of tap k is for destinations first + ...;
+ * -1: the tap doesn't meet them. */
+static int64_t tap_offset(const plan *p, const int64_t first[3], int64_t k) {
+    int64_t tap[3], at = 0;
+
+    split3(p->g.kernel, k, tap);
+    for (int32_t d = 0; d < 3; d++) {
+        int64_t offset = tap[d] * p->g.dilation[d] - p->g.padding[d];
+
+        if (p->transpose) {
+            offset = first[d] - offset;
+            if (offset % p->spread[d])
+                return -1;
+            offset /= p->spread[d];
+        }
+        offset -= p->low[d];
+        at = at * p->parts[d] + offset % p->step[d];
+        tap[d] = offset / p->step[d];
+    }
+    return ((at * p->extent[0] + tap[0]) * p->extent[1] + tap[1]) * p->extent[2] + tap[2];
+}
+
+/* The offsets of a product's summands: channels [c0, c0 + channels) with the taps [t0, t1) that
+ * meet `first`. Returns how many. */
+static int64_t list_summands(const plan *p, const int64_t first[3], int64_t c0, int64_t channels,
+                             int64_t t0, int64_t t1, int32_t *a, int32_t *b) {
+    int64_t n = 0, taps;
+
+    for (int64_t t = t0; t < t1; t++) {
+        int64_t at = tap_offset(p, first, t);
+
+        if (at < 0)
+            continue;
+        a[n] = (int32_t)(c0 * p->column + t);
+        b[n++] = (int32_t)at;
+    }
+    taps = n;
+    for (int64_t c = 1; c < channels; c++)
+        for (int64_t t = 0; t < taps; t++, n++) {
+            a[n] = a[n - taps] + (int32_t)p->column;
+            b[n] = b[n - taps] + (int32_t)p->plane;
+        }
+    return taps ? n : 0;
+}
+
+/* The part of a weight's gradient that one thread computes at a time: a run of images, a group,
+ * some of its small channels (lanes), large channels. */
+typedef struct weight_plan {
+    lh__conv g;
+    const void *small, *large;
+    void *weight, *partial;
+    int64_t shares, lane_blocks, channel_blocks;
+    int64_t lanes;            /* of a block, in whole vectors */
+    int64_t block;            /* large channels of a block */
+    int64_t together;         /* of those, in a tile at once */
+    int64_t cut[3], tiles[3]; /* small positions of a tile; how many tiles */
+    int64_t extent[3], plane; /* of a large channel in a tile */
+    int64_t summands;         /* of one weight's rows: large_c taps */
+} weight_plan;
+
+static void measure_weight(weight_plan *w) {
+    const lh__conv *g = &w->g;
+
+    for (int32_t d = 0; d < 3; d++)
+        w->extent[d] = (w->cut[d] - 1) * g->stride[d] + (g->kernel[d] - 1) * g->dilation[d] + 1;
+    w->plane = volume(w->extent);
+}
+
+static bool choose_weight_tile(weight_plan *w, int64_t room) {
+    const lh__conv *g = &w->g;
+
+    w->together = w->block;
+    for (int32_t d = 0; d < 3; d++)
+        w->cut[d] = g->small[d];
+    for (measure_weight(w);; measure_weight(w)) {
+        int64_t positions = volume(w->cut);
+        int32_t d = 0;
+
+        if (positions <= SUMMANDS && positions * w->lanes + w->plane * w->together <= room)
+            break;
+        while (d < 2 && w->cut[d] == 1)
+            d++;
+        if (w->together > 8 && positions <= SUMMANDS / 2)
+            w->together = (w->together + 1) / 2;
+        else if (w->cut[d] > 1)
+            w->cut[d] = (w->cut[d] + 1) / 2;
+        else if (w->together > 1)
+            w->together = (w->together + 1) / 2;
+        else
+            return false;
+    }
+    for (int32_t d = 0; d < 3; d++)
+        w->tiles[d] = (g->small[d] + w->cut[d] - 1) / w->cut[d];
+    return true;
+}
+
+/* False: the oracle's. */
+static bool weight_plan_fits(weight_plan *w, int64_t size) {
+    const lh__conv *g = &w->g;
+    int64_t width = LH__VECTOR_BYTES / size, vectors = (g->small_c + width - 1) / width, total;
+
+    w->summands = g->large_c * g->taps;
+    w->lane_blocks = (vectors + MOST_VECTORS - 1) / MOST_VECTORS;
+    if (g->batch == 0 || w->lane_blocks == 0 || w->summands == 0 || volume(g->small) == 0)
+        return false;
+    w->lanes = (vectors + w->lane_blocks - 1) / w->lane_blocks * width;
+    w->lane_blocks = (g->small_c + w->lanes - 1) / w->lanes;
+    total = g->groups * w->lane_blocks * w->lanes * w->summands;
+    w->shares = least(least(g->batch, SHARES), SHARED_BYTES / size / total);
+    w->shares = w->shares ? w->shares : 1;
+    /* As few blocks of channels as keep some threads busy: each transposes the gradient anew. */
+    w->channel_blocks = 1;
+    while (w->shares * g->groups * w->lane_blocks * w->channel_blocks < SHARES &&
+           g->large_c / w->channel_blocks >= 16)
+        w->channel_blocks *= 2;
+    w->block = (g->large_c + w->channel_blocks - 1) / w->channel_blocks;
+    w->channel_blocks = (g->large_c + w->block - 1) / w->block;
+    return choose_weight_tile(w, SCRATCH / size);
+}
+
+#define T float
+#define VECTOR vector_f32
+#define FMA LH__FMA_F32
+#define FN(name) name##_f32
+#include "kernels/cpu/convolution.inc"
+#undef T
+#undef VECTOR
+#undef FMA
+#undef FN
+#define T double
+#define VECTOR vector_f64
+#define FMA LH__FMA_F64
+#define FN(name) name##_f64
+#include "kernels/cpu/convolution.inc"
+
+/* Contiguous operands of one dtype that there is a loop for, with offsets that fit 32 bits. */
+static bool is_plain(const lh__kernel_call *call) {
+    int32_t dtype = call->out->dtype;
+
+    for (int32_t k = 0; k < call->n_in; k++)
+        if (call->in[k]->dtype != dtype || !lh__view_is_contiguous(call->in[k]) ||
+            (k == 1 && lh__view_numel(call->in[k]) > INT32_MAX))
+            return false;
+    return dtype == LH_F32 || dtype == LH_F64;
+}
+
+void ISA(conv)(const lh__kernel_call *call) {
+    int64_t size = lh__dtype_size(call->out->dtype);
+    plan p;
+
+    if (is_plain(call)) {
+        p = plan_of(call);
+        if (plan_fits(&p, size)) {
+            lh__pool_run(call->pool, (p.units + p.grain - 1) / p.grain,
+                         size == 4 ? conv_range_f32 : conv_range_f64, &p);
+            return;
+        }
+    }
+    if (call->op == LH_OP_CONV)
+        lh__ref_conv(call);
+    else
+        lh__ref_conv_transpose(call);
+}
+
+void ISA(conv_weight_grad)(const lh__kernel_call *call) {
+    int64_t size = lh__dtype_size(call->out->dtype), regions;
+    weight_plan w = {
+        .small = call->in[0]->data, .large = call->in[1]->data, .weight = call->out->data};
+
+    w.g = lh__conv_of(call);
+    if (is_plain(call) && weight_plan_fits(&w, size)) {
+        regions = w.g.groups * w.lane_blocks;
+        w.partial = lh__pool_scratch(call->pool,
+                                     (size_t)(w.shares * regions * w.lanes * w.summands * size));
+        if (w.partial) {
+            lh__pool_run(call->pool, w.shares * regions * w.channel_blocks,
+                         size == 4 ? weight_unit_f32 : weight_unit_f64, &w);
+            lh__pool_run(call->pool, regions, size == 4 ? weight_sum_f32 : weight_sum_f64, &w);
+            return;
+        }
+    }
+    lh__ref_conv_weight_grad(call);
+}

@@ -1,0 +1,182 @@
+/* normalization.c - the cpu device's normalization over channels and over rows, with its gradients.
+ *
+ * Invariant: contiguous operands of one real dtype; everything else goes to the oracle. Variances
+ * are taken in two passes. Work is cut by channels, runs and rows, a sum never.
+ */
+#include "kernels/cpu/isa.h"
+
+enum {
+    CHUNK = 4096,  /* elements summed in T before double takes over */
+    COLUMNS = 256, /* channels side by side */
+    ROWS = 64,     /* rows summed in T before double takes over */
+};
+
+/* x (n, channels, inner), or n rows of `channels` columns. NULL: not given. */
+typedef struct norm {
+    const void *g, *x, *moments, *sums, *weight, *bias;
+    void *y;
+    int64_t n, channels, inner, parts;
+    double count, eps; /* count: elements of a channel */
+    bool rms;
+} norm;
+
+#define T float
+#define FN(name) name##_f32
+#include "kernels/cpu/normalization.inc"
+#undef T
+#undef FN
+#define T double
+#define FN(name) name##_f64
+#include "kernels/cpu/normalization.inc"
+
+static bool is_plain(const lh__kernel_call *call) {
+    int32_t dtype = call->out->dtype;
+
+    for (int32_t k = 0; k < call->n_in; k++)
+        if (call->in[k]->dtype != dtype || !lh__view_is_contiguous(call->in[k]))
+            return false;
+    return dtype == LH_F32 || dtype == LH_F64;
+}
+
+/* Input k's data, or NULL. */
+static const void *data_of(const lh__kernel_call *call, int32_t k) {
+    return k < call->n_in ? call->in[k]->data : NULL;
+}
+
+static norm channels_of(const lh__kernel_call *call, const lh__view *x) {
+    norm p = {.x = x->data, .y = call->out->data, .n = x->shape[0], .channels = x->shape[1]};
+
+    p.inner = 1;
+    for (int32_t d = 2; d < x->ndim; d++)
+        p.inner *= x->shape[d];
+    p.count = (double)(p.n * p.inner);
+    if (p.channels == 1)
+        p.inner *= p.n, p.n = 1;
+    p.eps = call->n_reals ? call->reals[0] : 0;
+    return p;
+}
+
+/* Runs `runs` on channels, `columns` on blocks of them where they are neighbours. */
+static void over_channels(const lh__kernel_call *call, const norm *p, lh__range_fn *runs,
+                          lh__range_fn *columns) {
+    int64_t blocks = (p->channels + COLUMNS - 1) / COLUMNS;
+
+    if (p->inner > 1)
+        lh__for_ranges(call->pool, p->channels, 1 + LH__TILE / (p->n * p->inner + 1), runs, p);
+    else
+        lh__for_ranges(call->pool, blocks, 1 + LH__TILE / (p->n * COLUMNS + 1), columns, p);
+}
+
+/* Runs `apply_runs` or, where channels are neighbours, `apply_rows`. */
+static void apply(const lh__kernel_call *call, const norm *p) {
+    bool wide = call->out->dtype == LH_F64;
+
+    if (p->inner > 1)
+        lh__for_ranges(call->pool, p->n * p->channels, 1 + LH__TILE / (p->inner + 1),
+                       wide ? apply_runs_f64 : apply_runs_f32, p);
+    else
+        lh__for_ranges(call->pool, p->n, ROWS + LH__TILE / (p->channels + 1),
+                       wide ? apply_rows_f64 : apply_rows_f32, p);
+}
+
+void ISA(channel_moments)(const lh__kernel_call *call) {
+    bool wide = call->out->dtype == LH_F64;
+    norm p = channels_of(call, call->in[0]);
+
+    if (is_plain(call))
+        over_channels(call, &p, wide ? run_moments_f64 : run_moments_f32,
+                      wide ? column_moments_f64 : column_moments_f32);
+    else
+        lh__ref_channel_moments(call);
+}
+
+void ISA(channel_norm)(const lh__kernel_call *call) {
+    norm p = channels_of(call, call->in[0]);
+
+    p.moments = call->in[1]->data;
+    p.weight = data_of(call, 2);
+    p.bias = data_of(call, 3);
+    if (is_plain(call))
+        apply(call, &p);
+    else
+        lh__ref_channel_norm(call);
+}
+
+void ISA(channel_sums)(const lh__kernel_call *call) {
+    bool wide = call->out->dtype == LH_F64;
+    norm p = channels_of(call, call->in[1]);
+
+    p.g = call->in[0]->data;
+    p.moments = call->in[2]->data;
+    if (is_plain(call))
+        over_channels(call, &p, wide ? run_sums_f64 : run_sums_f32,
+                      wide ? column_grad_sums_f64 : column_grad_sums_f32);
+    else
+        lh__ref_channel_sums(call);
+}
+
+void ISA(channel_norm_grad)(const lh__kernel_call *call) {
+    norm p = channels_of(call, call->in[1]);
+
+    p.g = call->in[0]->data;
+    p.moments = call->in[2]->data;
+    p.sums = call->in[3]->data;
+    p.weight = data_of(call, 4);
+    if (is_plain(call))
+        apply(call, &p);
+    else
+        lh__ref_channel_norm_grad(call);
+}
+
+/* The last axes of x as columns. */
+static norm rows_of(const lh__kernel_call *call, const lh__view *x) {
+    norm p = {.x = x->data, .y = call->out->data, .channels = 1, .eps = call->reals[0]};
+
+    for (int32_t d = x->ndim - (int32_t)call->ints[0]; d < x->ndim; d++)
+        p.channels *= x->shape[d];
+    p.n = p.channels ? lh__view_numel(x) / p.channels : 0;
+    return p;
+}
+
+static int64_t grain(const norm *p) {
+    return 1 + LH__TILE / (2 * p->channels + 1);
+}
+
+void ISA(layer_norm)(const lh__kernel_call *call) {
+    norm p = rows_of(call, call->in[0]);
+
+    p.weight = data_of(call, 1);
+    p.bias = data_of(call, 2);
+    p.rms = call->op == LH_OP_RMS_NORM;
+    if (is_plain(call))
+        lh__for_ranges(call->pool, p.n, grain(&p),
+                       call->out->dtype == LH_F64 ? norm_rows_f64 : norm_rows_f32, &p);
+    else
+        lh__ref_layer_norm(call);
+}
+
+void ISA(layer_norm_grad)(const lh__kernel_call *call) {
+    norm p = rows_of(call, call->in[1]);
+
+    p.g = call->in[0]->data;
+    p.weight = data_of(call, 2);
+    p.rms = call->op == LH__OP_RMS_NORM_GRAD;
+    if (is_plain(call))
+        lh__for_ranges(call->pool, p.n, grain(&p),
+                       call->out->dtype == LH_F64 ? grad_rows_f64 : grad_rows_f32, &p);
+    else
+        lh__ref_layer_norm_grad(call);
+}
+
+void ISA(row_sums)(const lh__kernel_call *call) {
+    norm p = rows_of(call, call->in[1]);
+
+    p.g = call->in[0]->data;
+    p.parts = call->out->shape[0];
+    p.rms = call->ints[1] != 0;
+    if (is_plain(call) && p.channels > 0)
+        lh__for_ranges(call->pool, p.parts, 1,
+                       call->out->dtype == LH_F64 ? part_sums_f64 : part_sums_f32, &p);
+    else
+        lh__ref_row_sums(call);
+}

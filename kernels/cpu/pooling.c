@@ -1,0 +1,79 @@
+/* pooling.c - the cpu device's pooling: tap by tap over rows of windows.
+ *
+ * Invariant: planes are independent, and each is done by one thread in the order of its windows.
+ */
+#include "kernels/pooling.h"
+#include "kernels/cpu/isa.h"
+
+enum {
+    ROW = 256,            /* windows of a row at a time */
+    RANGE_WORK = 1 << 16, /* taps worth a visit to the pool */
+};
+
+typedef struct pool {
+    lh__pooling p;
+    const void *x; /* of AVG_POOL_GRAD: g */
+    void *y;
+} pool;
+
+static int64_t volume(const int64_t e[3]) {
+    return e[0] * e[1] * e[2];
+}
+
+/* The windows of [from, to) on the last axis whose tap k is inside x. */
+static void inside(const lh__pooling *p, int64_t k, int64_t *from, int64_t *to) {
+    int64_t shift = k * p->dilation[2] - p->padding[2], stride = p->stride[2];
+    int64_t first = shift < 0 ? (-shift + stride - 1) / stride : 0;
+    int64_t end = shift < p->in[2] ? (p->in[2] - shift + stride - 1) / stride : 0;
+
+    *from = *from > first ? *from : first;
+    *to = *to < end ? *to : end;
+}
+
+/* Offset, within a plane, of the row of x that taps (k0, k1) of windows (i, j) look at; -1: none.
+ */
+static int64_t row_offset(const lh__pooling *p, int64_t i, int64_t j, int64_t k0, int64_t k1) {
+    int64_t a = i * p->stride[0] - p->padding[0] + k0 * p->dilation[0];
+    int64_t b = j * p->stride[1] - p->padding[1] + k1 * p->dilation[1];
+
+    return a < 0 || a >= p->in[0] || b < 0 || b >= p->in[1] ? -1 : (a * p->in[1] + b) * p->in[2];
+}
+
+#define T float
+#define FN(name) name##_f32
+#include "kernels/cpu/pooling.inc"
+#undef T
+#undef FN
+#define T double
+#define FN(name) name##_f64
+#include "kernels/cpu/pooling.inc"
+
+/* False: the oracle's. */
+static bool run(const lh__kernel_call *call, lh__range_fn *f32, lh__range_fn *f64) {
+    int32_t dtype = call->in[0]->dtype;
+    pool q = {.p = lh__pooling_of(call), .x = call->in[0]->data, .y = call->out->data};
+    int64_t work = volume(q.p.out) * volume(q.p.kernel);
+
+    if ((dtype != LH_F32 && dtype != LH_F64) || volume(q.p.in) > INT32_MAX ||
+        !lh__view_is_contiguous(call->in[0]) ||
+        (call->op != LH_OP_MAX_POOL_INDICES && call->out->dtype != dtype))
+        return false;
+    lh__for_ranges(call->pool, q.p.planes, RANGE_WORK / (work + 1) + 1, dtype == LH_F32 ? f32 : f64,
+                   &q);
+    return true;
+}
+
+void ISA(max_pool_indices)(const lh__kernel_call *call) {
+    if (!run(call, max_planes_f32, max_planes_f64))
+        lh__ref_max_pool_indices(call);
+}
+
+void ISA(avg_pool)(const lh__kernel_call *call) {
+    if (!run(call, avg_planes_f32, avg_planes_f64))
+        lh__ref_avg_pool(call);
+}
+
+void ISA(avg_pool_grad)(const lh__kernel_call *call) {
+    if (!run(call, avg_grad_planes_f32, avg_grad_planes_f64))
+        lh__ref_avg_pool_grad(call);
+}
