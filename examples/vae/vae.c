@@ -7,7 +7,7 @@
 
 #include <lhost/lhost.h>
 
-enum { PIXELS = 28 * 28, SHOWN = 16 };
+enum { PIXELS = 28 * 28 };
 
 struct vae {
     lh_linear encoder_0, mean, log_var, decoder_0, decoder_2;
@@ -47,14 +47,77 @@ static lh_tensor *decode(lh_ctx *c, const struct vae *m, lh_tensor *z) {
     return lh_linear_apply(c, m->decoder_2, lh_relu(c, lh_linear_apply(c, m->decoder_0, z)));
 }
 
-/* A draw from the codes through which gradients flow: mean + std * noise. */
-static lh_tensor *draw(lh_ctx *c, struct codes q) {
-    lh_tensor *std = lh_exp(c, lh_mul_scalar(c, q.log_var, 0.5));
-
-    return lh_add(c, q.mean, lh_mul(c, std, lh_randn_like(c, std)));
-}
-
 /* The mean of an image's code: (n, dim). */
 static lh_tensor *forward(lh_ctx *c, void *self, lh_tensor *x) {
     return encode(c, self, x).mean;
 }
+
+/* A draw from the codes through which gradients flow: mean + std noise. */
+static lh_tensor *draw(lh_ctx *c, struct codes q) {
+    lh_tensor *std = lh_exp(c, lh_mul_scalar(c, q.log_var, 0.5));
+    lh_tensor *noise = lh_randn(c, LH_F32, lh_dim(c, std, 0), lh_dim(c, std, 1));
+
+    return lh_add(c, q.mean, lh_mul(c, std, noise));
+}
+
+/* How far the codes are from standard normal ones, KL(q || N(0, 1)), in nats per image. */
+static lh_tensor *divergence(lh_ctx *c, struct codes q) {
+    lh_tensor *kl = lh_add(c, lh_square(c, q.mean), lh_exp(c, q.log_var));
+
+    kl = lh_add_scalar(c, lh_sub(c, kl, q.log_var), -1);
+    return lh_mul_scalar(c, lh_mean_all(c, lh_sum(c, kl, 0, 1)), 0.5);
+}
+
+/* Minus the ELBO, in nats per image: what the pixels cost given the code, and what the code does. */
+static lh_tensor *loss_of(lh_ctx *c, void *self, const lh_batch *batch) {
+    lh_tensor *x = lh_flatten(c, lh_batch_get(c, batch, 0));
+    struct codes q = encode(c, self, x);
+    lh_tensor *pixel = lh_bce_with_logits(c, decode(c, self, draw(c, q)), x);
+
+    return lh_add(c, lh_mul_scalar(c, pixel, PIXELS), divergence(c, q));
+}
+
+static lh_tensor *training_step(lh_ctx *c, void *self, const lh_batch *batch, int64_t batch_idx) {
+    lh_tensor *loss = loss_of(c, self, batch);
+
+    lh_log(c, "train_loss", loss, LH_LOG_STEP | LH_LOG_BAR);
+    return loss;
+}
+
+/* Codes (n, dim) to images (n, 28, 28). */
+static lh_tensor *images_of(lh_ctx *c, const struct vae *m, lh_tensor *z) {
+    return lh_reshape(c, lh_sigmoid(c, decode(c, m, z)), -1, 28, 28);
+}
+
+/* The first batch of a validation is also drawn: images above, what came back below; and digits
+ * that no image was behind. */
+static lh_status validation_step(lh_ctx *c, void *self, lh_batch *batch, int64_t batch_idx) {
+    if (batch_idx == 0 && !lh_int(c, LH_SANITY_CHECKING)) {
+        lh_tensor *x = lh_slice(c, lh_batch_get(c, batch, 0), 0, 0, 16);
+        lh_tensor *y = images_of(c, self, draw(c, encode(c, self, x)));
+        lh_tensor *z = lh_randn(c, LH_F32, 64, lh_hparam_int(c, "dim"));
+
+        picture_save(c, "reconstructions.png", lh_concat(c, 0, 2, LH_TENSORS_(x, y)), 16);
+        picture_save(c, "samples.png", images_of(c, self, z), 16);
+    }
+    return lh_log(c, "val_loss", loss_of(c, self, batch), LH_LOG_EPOCH | LH_LOG_BAR);
+}
+
+static lh_status configure_optimizers(lh_ctx *c, void *self) {
+    lh_adam(c, .lr = lh_hparam(c, "lr"));
+    return LH_OK;
+}
+
+static const lh_module module = {
+    LH_SIZED(lh_module),
+    LH_HPARAMS(hparams),
+    .state_size = sizeof(struct vae),
+    .configure_model = configure_model,
+    .configure_optimizers = configure_optimizers,
+    .forward = forward,
+    .training_step = training_step,
+    .validation_step = validation_step,
+};
+
+LH_EXPORT_PLUGIN("vae", "1.0.0", LH_KIND_MODULE | LH_KIND_DATAMODULE, .module = &module,
+                 .datamodule = &digits_data);
