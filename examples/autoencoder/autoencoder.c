@@ -54,10 +54,11 @@ static lh_tensor *training_step(lh_ctx *c, void *self, const lh_batch *batch, in
 /* The first batch of a validation is also drawn: images above, what came back below. */
 static lh_status validation_step(lh_ctx *c, void *self, lh_batch *batch, int64_t batch_idx) {
     if (batch_idx == 0 && !lh_int(c, LH_SANITY_CHECKING)) {
-        lh_tensor *x = lh_slice(c, lh_batch_get(c, batch, 0), 0, 0, 16);
-        lh_tensor *y = lh_reshape(c, decode(c, self, forward(c, self, x)), 16, 28, 28);
+        int64_t size = lh_batch_size(c, batch), n = size < 16 ? size : 16;
+        lh_tensor *x = lh_slice(c, lh_batch_get(c, batch, 0), 0, 0, n);
+        lh_tensor *y = lh_reshape(c, decode(c, self, forward(c, self, x)), -1, 28, 28);
 
-        picture_save(c, "reconstructions.png", lh_concat(c, 0, 2, LH_TENSORS_(x, y)), 16);
+        picture_save(c, "reconstructions.png", lh_concat(c, 0, 2, LH_TENSORS_(x, y)), n);
     }
     return lh_log(c, "val_loss", loss_of(c, self, batch), LH_LOG_EPOCH | LH_LOG_BAR);
 }

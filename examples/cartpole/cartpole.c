@@ -1,6 +1,8 @@
 /* cartpole.c - see cartpole.h. */
 #include "cartpole.h"
 
+#include <math.h>
+
 static uint64_t mix(uint64_t x) {
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
     x = (x ^ x >> 27) * 0x94D049BB133111EBu;

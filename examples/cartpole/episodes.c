@@ -72,32 +72,32 @@ void episodes_end(struct episodes *e, struct cartpole *env) {
     cartpole_reset(env);
 }
 
-lh_status episodes_log(lh_ctx *c, const struct episodes *e, double solved) {
+double episodes_log(lh_ctx *c, const struct episodes *e) {
     int64_t n = e->count < EPISODES_MEAN ? e->count : EPISODES_MEAN;
     double mean = 0;
 
     if (n == 0)
-        return LH_OK;
+        return NAN;
     for (int64_t i = 0; i < n; i++)
         mean += e->returns[i] / (double)n;
     lh_log_value(c, "episode_return", e->returns[(e->count - 1) % EPISODES_MEAN], LH_LOG_STEP);
     lh_log_value(c, "mean_return", mean, LH_LOG_STEP | LH_LOG_BAR);
-    if (n == EPISODES_MEAN && mean >= solved)
-        lh_stop(c, "solved: mean_return is what `solved` asks for");
-    return lh_status_of(c);
+    return n < EPISODES_MEAN ? NAN : mean;
 }
 
 /* ---- Playing. */
 
-/* Draws the environment as frame k of an episode's picture, of FRAMES images. */
-static void frame(const struct cartpole *env, int64_t k, float *frames) {
-    if (frames && k % 25 == 0 && k / 25 < FRAMES)
-        cartpole_draw(env, HEIGHT, WIDTH, frames + k / 25 * HEIGHT * WIDTH);
+/* Draws every 25th step of an episode; the number of images up to now. */
+static int64_t film(const struct cartpole *env, float *frames) {
+    if (frames && env->steps % 25 == 0)
+        cartpole_draw(env, HEIGHT, WIDTH, frames + env->steps / 25 * HEIGHT * WIDTH);
+    return env->steps / 25 + 1;
 }
 
 double episodes_play(lh_ctx *c, void *self, lh_tensor *(*forward)(lh_ctx *, void *, lh_tensor *),
                      const lh_batch *batch, const char *picture) {
-    int64_t n = lh_batch_size(c, batch), numbers_[AT_ONCE], actions[AT_ONCE], left = n;
+    int64_t n = lh_batch_size(c, batch), which[AT_ONCE] = {0}, actions[AT_ONCE], left = n,
+            drawn = 0;
     float *frames = picture ? lh_alloc(c, sizeof(float) * FRAMES * HEIGHT * WIDTH) : NULL;
     int32_t grad;
     struct cartpole envs[AT_ONCE];
@@ -110,17 +110,17 @@ double episodes_play(lh_ctx *c, void *self, lh_tensor *(*forward)(lh_ctx *, void
         return NAN;
     }
     grad = c->host->set_grad_enabled(c, 0);
-    c->host->read(c, lh_batch_get(c, batch, 0), numbers_, (uint64_t)n * sizeof *numbers_);
+    c->host->read(c, lh_batch_get(c, batch, 0), which, (uint64_t)n * sizeof *which);
     for (int64_t i = 0; i < n; i++)
-        envs[i] = cartpole_make(random_start(numbers_[i], 2));
-    for (int64_t k = 0; left > 0 && lh_status_of(c) == LH_OK; k++) {
+        envs[i] = cartpole_make(random_start(which[i], 2));
+    while (left > 0 && lh_status_of(c) == LH_OK) {
         for (int64_t i = 0; i < n; i++)
             cartpole_observe(&envs[i], states[i]);
         if (!ended[0])
-            frame(&envs[0], k, frames);
-        c->host->read(
-            c, lh_argmax(c, forward(c, self, rows_tensor(c, states, n, CARTPOLE_STATE)), 1),
-            actions, (uint64_t)n * sizeof *actions);
+            drawn = film(&envs[0], frames);
+        c->host->read(c,
+                      lh_argmax(c, forward(c, self, rows_tensor(c, states, n, CARTPOLE_STATE)), 1),
+                      actions, (uint64_t)n * sizeof *actions);
         for (int64_t i = 0; i < n; i++)
             if (!ended[i] && cartpole_step(&envs[i], actions[i]).ended != 0) {
                 ended[i] = 1;
@@ -130,7 +130,7 @@ double episodes_play(lh_ctx *c, void *self, lh_tensor *(*forward)(lh_ctx *, void
     }
     if (frames)
         picture_save(c, picture,
-                     c->host->tensor(c, LH_F32, 3, (const int64_t[]){FRAMES, HEIGHT, WIDTH}, frames),
+                     c->host->tensor(c, LH_F32, 3, (const int64_t[]){drawn, HEIGHT, WIDTH}, frames),
                      5);
     c->host->set_grad_enabled(c, grad);
     return left > 0 ? NAN : total / (double)n;

@@ -20,9 +20,10 @@ struct episodes {
 /* At the end of an episode: takes its return and starts the next one. */
 void episodes_end(struct episodes *e, struct cartpole *env);
 
-/* Logs episode_return and mean_return, once there is an episode; asks the trainer to stop once the
- * mean of 100 is at least `solved`. */
-lh_status episodes_log(lh_ctx *c, const struct episodes *e, double solved);
+/* Logs episode_return and mean_return, once there is an episode. The mean; NaN before there are
+ * 100.
+ */
+double episodes_log(lh_ctx *c, const struct episodes *e);
 
 /* The mean return of the batch's episodes when every action is the one that `forward` scores
  * highest. `picture`: draws the first of them, every 25th step, into a PNG of the run's folder;
@@ -31,8 +32,8 @@ double episodes_play(lh_ctx *c, void *self, lh_tensor *(*forward)(lh_ctx *, void
                      const lh_batch *batch, const char *picture);
 
 /* Column FIELD of rows that are made of `struct TYPE`, all floats: (n, width). */
-#define COLUMN(c, rows, type, field)                                           \
-    lh_slice(c, rows, 1, offsetof(struct type, field) / sizeof(float),         \
+#define COLUMN(c, rows, type, field)                                   \
+    lh_slice(c, rows, 1, offsetof(struct type, field) / sizeof(float), \
              (offsetof(struct type, field) + sizeof(((struct type *)0)->field)) / sizeof(float))
 
 /* The first n structs of floats, `width` floats each, as a tensor (n, width). */

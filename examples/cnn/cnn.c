@@ -3,12 +3,14 @@
  *     lhost run --model cnn.so --max_epochs 4 --test
  */
 #include "data/digits.h"
+#include "picture/picture.h"
 
 #include <lhost/lhost.h>
 
 struct cnn {
     lh_conv conv1, conv2;
     lh_linear fc1, fc2;
+    lh_meter *confusion;
 };
 
 static const lh_hparam_spec hparams[] = {
@@ -23,6 +25,7 @@ static lh_status configure_model(lh_ctx *c, void *self) {
     m->conv2 = lh_conv2d_make(c, "conv2", 32, 64, 3);
     m->fc1 = lh_linear_make(c, "fc1", 64 * 12 * 12, 128);
     m->fc2 = lh_linear_make(c, "fc2", 128, 10);
+    m->confusion = lh_confusion_meter(c, "confusion", .classes = 10);
     return LH_OK;
 }
 
@@ -46,21 +49,60 @@ static lh_tensor *training_step(lh_ctx *c, void *self, const lh_batch *batch, in
     return loss;
 }
 
-static lh_status evaluate(lh_ctx *c, void *self, const lh_batch *batch, const char *loss_name,
-                          const char *acc_name) {
+static lh_status validation_step(lh_ctx *c, void *self, lh_batch *batch, int64_t batch_idx) {
     lh_tensor *logits = forward(c, self, lh_batch_get(c, batch, 0));
     lh_tensor *labels = lh_batch_get(c, batch, 1);
 
-    lh_log(c, loss_name, lh_cross_entropy(c, logits, labels), LH_LOG_EPOCH);
-    return lh_log(c, acc_name, lh_accuracy(c, logits, labels), LH_LOG_EPOCH | LH_LOG_BAR);
+    lh_log(c, "val_loss", lh_cross_entropy(c, logits, labels), LH_LOG_EPOCH);
+    return lh_log(c, "val_acc", lh_accuracy(c, logits, labels), LH_LOG_EPOCH | LH_LOG_BAR);
 }
 
-static lh_status validation_step(lh_ctx *c, void *self, lh_batch *batch, int64_t batch_idx) {
-    return evaluate(c, self, batch, "val_loss", "val_acc");
-}
-
+/* The misread images are kept, as "misread", for the end of the epoch. */
 static lh_status test_step(lh_ctx *c, void *self, lh_batch *batch, int64_t batch_idx) {
-    return evaluate(c, self, batch, "test_loss", "test_acc");
+    struct cnn *m = self;
+    lh_tensor *x = lh_batch_get(c, batch, 0), *labels = lh_batch_get(c, batch, 1);
+    lh_tensor *logits = forward(c, self, x);
+    lh_tensor *wrong = lh_cast(c, lh_ne(c, lh_argmax(c, logits, 1), labels), LH_F32);
+    int64_t n = (int64_t)lh_item(c, lh_sum_all(c, wrong));
+
+    lh_meter_update(c, m->confusion, logits, labels);
+    lh_log(c, "test_loss", lh_cross_entropy(c, logits, labels), LH_LOG_EPOCH);
+    lh_log(c, "test_acc", lh_accuracy(c, logits, labels), LH_LOG_EPOCH | LH_LOG_BAR);
+    if (n > 0) {
+        lh_tensor *first = lh_slice(c, lh_argsort(c, wrong, 0, 1), 0, 0, n);
+        lh_output(c, "misread", lh_index_select(c, x, 0, first));
+    }
+    return LH_OK;
+}
+
+static void print_confusion(lh_ctx *c, lh_meter *confusion) {
+    int64_t counts[10][10];
+
+    if (c->host->read(c, lh_meter_compute(c, confusion), counts, sizeof counts) != LH_OK)
+        return;
+    lh_print(c, LH_INFO, "rows: the digit; columns: what it was read as");
+    for (int i = 0; i < 10; i++) {
+        char row[128];
+        int at = 0;
+
+        for (int k = 0; k < 10; k++)
+            at += snprintf(row + at, sizeof row - (size_t)at, "%6lld", (long long)counts[i][k]);
+        lh_print(c, LH_INFO, "%d%s", i, row);
+    }
+}
+
+static lh_status test_epoch_end(lh_ctx *c, void *self, const lh_outputs *outputs) {
+    struct cnn *m = self;
+    lh_tensor *all = NULL;
+
+    print_confusion(c, m->confusion);
+    for (int64_t i = 0; i < lh_outputs_count(c, outputs); i++) {
+        lh_tensor *some = lh_outputs_get(c, outputs, i, "misread");
+        all = all && some ? lh_concat(c, 0, 2, LH_TENSORS_(all, some)) : all ? all : some;
+    }
+    if (all)
+        picture_save(c, "misread.png", all, 12);
+    return lh_meter_reset(c, m->confusion);
 }
 
 static lh_status configure_optimizers(lh_ctx *c, void *self) {
@@ -78,6 +120,7 @@ static const lh_module module = {
     .training_step = training_step,
     .validation_step = validation_step,
     .test_step = test_step,
+    .test_epoch_end = test_epoch_end,
 };
 
 LH_EXPORT_PLUGIN("cnn", "1.0.0", LH_KIND_MODULE | LH_KIND_DATAMODULE, .module = &module,

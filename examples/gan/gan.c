@@ -35,8 +35,9 @@ static const lh_hparam_spec hparams[] = {
 static lh_conv normal(lh_ctx *c, lh_conv layer) {
     lh_tensor *w = layer.weight;
 
-    c->host->assign(c, w, lh_normal(c, 0, 0.02, LH_F32, lh_dim(c, w, 0), lh_dim(c, w, 1),
-                                    lh_dim(c, w, 2), lh_dim(c, w, 3)));
+    c->host->assign(c, w,
+                    lh_normal(c, 0, 0.02, LH_F32, lh_dim(c, w, 0), lh_dim(c, w, 1), lh_dim(c, w, 2),
+                              lh_dim(c, w, 3)));
     return layer;
 }
 

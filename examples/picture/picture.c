@@ -16,10 +16,10 @@ static lh_status layout(lh_ctx *c, const lh_tensor *images, int64_t columns, gri
 
     if (!images || c->host->tensor_info(c, images, &info) != LH_OK)
         return LH_EINVAL;
-    if (info.dtype != LH_F32 || info.ndim < 3 || info.ndim > 4 || info.numel == 0 ||
+    if (info.ndim < 3 || info.ndim > 4 || info.numel == 0 ||
         (info.ndim == 4 && info.shape[1] != 1 && info.shape[1] != 3) || columns < 1)
         return lh_fail(c, LH_ESHAPE,
-                       "a picture needs float32 images (n, h, w), (n, 1, h, w) or (n, 3, h, w)");
+                       "a picture needs images (n, h, w), (n, 1, h, w) or (n, 3, h, w)");
     g->n = info.shape[0];
     g->channels = info.ndim == 4 ? info.shape[1] : 1;
     g->h = info.shape[info.ndim - 2];
@@ -58,6 +58,7 @@ lh_status picture_save(lh_ctx *c, const char *name, lh_tensor *images, int64_t c
     char path[4096];
     grid g = {0};
 
+    images = lh_cast(c, images, LH_F32);
     if (layout(c, images, columns, &g) != LH_OK)
         return lh_status_of(c);
     size = (size_t)(g.n * g.channels * g.h * g.w) * sizeof *values;

@@ -10,11 +10,11 @@
 enum { PIXELS = 28 * 28 };
 
 struct vae {
-    lh_linear encoder_0, mean, log_var, decoder_0, decoder_2;
+    lh_linear encoder_0, encoder_2, mean, log_var, decoder_0, decoder_2, decoder_4;
 };
 
 static const lh_hparam_spec hparams[] = {
-    LH_HPARAM_INT("dim", 20, 1, 784, "numbers that an image becomes"),
+    LH_HPARAM_INT("dim", 12, 1, 784, "numbers that an image becomes"),
     LH_HPARAM_INT("hidden", 400, 1, 65536, "width of the hidden layers"),
     LH_HPARAM_REAL("lr", 1e-3, 0, 1, "learning rate"),
 };
@@ -24,10 +24,12 @@ static lh_status configure_model(lh_ctx *c, void *self) {
     int64_t dim = lh_hparam_int(c, "dim"), hidden = lh_hparam_int(c, "hidden");
 
     m->encoder_0 = lh_linear_make(c, "encoder.0", PIXELS, hidden);
+    m->encoder_2 = lh_linear_make(c, "encoder.2", hidden, hidden);
     m->mean = lh_linear_make(c, "mean", hidden, dim);
     m->log_var = lh_linear_make(c, "log_var", hidden, dim);
     m->decoder_0 = lh_linear_make(c, "decoder.0", dim, hidden);
-    m->decoder_2 = lh_linear_make(c, "decoder.2", hidden, PIXELS);
+    m->decoder_2 = lh_linear_make(c, "decoder.2", hidden, hidden);
+    m->decoder_4 = lh_linear_make(c, "decoder.4", hidden, PIXELS);
     return LH_OK;
 }
 
@@ -37,14 +39,16 @@ struct codes {
 };
 
 static struct codes encode(lh_ctx *c, const struct vae *m, lh_tensor *x) {
-    lh_tensor *h = lh_relu(c, lh_linear_apply(c, m->encoder_0, lh_flatten(c, x)));
-
-    return (struct codes){lh_linear_apply(c, m->mean, h), lh_linear_apply(c, m->log_var, h)};
+    x = lh_relu(c, lh_linear_apply(c, m->encoder_0, lh_flatten(c, x)));
+    x = lh_relu(c, lh_linear_apply(c, m->encoder_2, x));
+    return (struct codes){lh_linear_apply(c, m->mean, x), lh_linear_apply(c, m->log_var, x)};
 }
 
 /* Codes (n, dim) to the logits of pixels (n, 784). */
 static lh_tensor *decode(lh_ctx *c, const struct vae *m, lh_tensor *z) {
-    return lh_linear_apply(c, m->decoder_2, lh_relu(c, lh_linear_apply(c, m->decoder_0, z)));
+    z = lh_relu(c, lh_linear_apply(c, m->decoder_0, z));
+    z = lh_relu(c, lh_linear_apply(c, m->decoder_2, z));
+    return lh_linear_apply(c, m->decoder_4, z);
 }
 
 /* The mean of an image's code: (n, dim). */
@@ -68,7 +72,7 @@ static lh_tensor *divergence(lh_ctx *c, struct codes q) {
     return lh_mul_scalar(c, lh_mean_all(c, lh_sum(c, kl, 0, 1)), 0.5);
 }
 
-/* Minus the ELBO, in nats per image: what the pixels cost given the code, and what the code does. */
+/* Minus the ELBO, in nats per image: the price of the pixels given the code, and of the code. */
 static lh_tensor *loss_of(lh_ctx *c, void *self, const lh_batch *batch) {
     lh_tensor *x = lh_flatten(c, lh_batch_get(c, batch, 0));
     struct codes q = encode(c, self, x);
@@ -93,11 +97,12 @@ static lh_tensor *images_of(lh_ctx *c, const struct vae *m, lh_tensor *z) {
  * that no image was behind. */
 static lh_status validation_step(lh_ctx *c, void *self, lh_batch *batch, int64_t batch_idx) {
     if (batch_idx == 0 && !lh_int(c, LH_SANITY_CHECKING)) {
-        lh_tensor *x = lh_slice(c, lh_batch_get(c, batch, 0), 0, 0, 16);
+        int64_t size = lh_batch_size(c, batch), n = size < 16 ? size : 16;
+        lh_tensor *x = lh_slice(c, lh_batch_get(c, batch, 0), 0, 0, n);
         lh_tensor *y = images_of(c, self, draw(c, encode(c, self, x)));
         lh_tensor *z = lh_randn(c, LH_F32, 64, lh_hparam_int(c, "dim"));
 
-        picture_save(c, "reconstructions.png", lh_concat(c, 0, 2, LH_TENSORS_(x, y)), 16);
+        picture_save(c, "reconstructions.png", lh_concat(c, 0, 2, LH_TENSORS_(x, y)), n);
         picture_save(c, "samples.png", images_of(c, self, z), 16);
     }
     return lh_log(c, "val_loss", loss_of(c, self, batch), LH_LOG_EPOCH | LH_LOG_BAR);

@@ -1,6 +1,7 @@
 /* run.c - `lhost run`, `validate`, `test`, `predict`: configuration, plugins, then the trainer.
  *
- * Every model given gets its own run, one after the other; the first that fails ends it.
+ * Every model given gets its own run, one after the other; the first that fails ends it. At the end
+ * several are shown beside one another.
  */
 #include "cli/cli.h"
 #include "cli/supervisor.h"
@@ -53,17 +54,13 @@ static int run_stage(const lh__call *call, const lh__config *config, const lh__c
 
 /* --test after fit: on the best checkpoint, or the last if none was best. */
 static int run_test(const lh__call *call, const lh__config *config, const lh__cast *cast,
-                    const lh__outcome *fit, lh__breadcrumb *crumb) {
+                    const lh__outcome *fit, lh__breadcrumb *crumb, lh__outcome *out) {
     const char *ckpt_path = fit->best ? "best" : fit->last ? "last" : NULL;
-    lh__outcome out = {0};
-    int exit_code;
 
     if (!ckpt_path)
         call->observer.message(call->observer.self, LH_WARNING,
                                "no checkpoint was saved: the test runs on fresh weights");
-    exit_code = run_stage(call, config, cast, LH_TEST, ckpt_path, fit, crumb, &out);
-    lh__outcome_free(&out);
-    return exit_code;
+    return run_stage(call, config, cast, LH_TEST, ckpt_path, fit, crumb, out);
 }
 
 /* The data module: that of --data, else one that the model's own file carries, else none. */
@@ -85,11 +82,22 @@ static lh_status find_data(const lh__call *call, const lh__config *config, lh__p
     return LH_EINVAL;
 }
 
+/* A row for lh__report_compare: size and time of the stage asked for, metrics of the last one. */
+static void add_row(json_t *rows, const lh__plugin *module, const json_t *result,
+                    const json_t *last) {
+    json_t *seconds = json_object_get(json_object_get(result, "seconds"), "total");
+
+    json_array_append_new(rows,
+                          json_pack("{s:s, s:O, s:O, s:O}", "model", module->name, "parameters",
+                                    json_object_get(result, "parameters"), "seconds", seconds,
+                                    "metrics", json_object_get(last, "metrics")));
+}
+
 static int run_model(const lh__call *call, const lh__config *config, const lh__choice *model,
-                     lh__breadcrumb *crumb) {
+                     lh__breadcrumb *crumb, json_t *rows) {
     lh__plugin *module = load(call, model, LH_KIND_MODULE, "model"), *data = NULL;
     lh__cast cast = {.module = module, .module_choice = model, .exports = call->exports};
-    lh__outcome out = {0};
+    lh__outcome out = {0}, test = {0};
     int exit_code = LH__EXIT_USAGE;
 
     if (!module || find_data(call, config, module, &cast, &data) != LH_OK)
@@ -97,9 +105,12 @@ static int run_model(const lh__call *call, const lh__config *config, const lh__c
     exit_code =
         run_stage(call, config, &cast, call->command->stage, config->ckpt_path, NULL, crumb, &out);
     if (exit_code == LH__EXIT_DONE && config->test && call->command->stage == LH_FIT)
-        exit_code = run_test(call, config, &cast, &out, crumb);
+        exit_code = run_test(call, config, &cast, &out, crumb, &test);
+    if (exit_code == LH__EXIT_DONE)
+        add_row(rows, module, out.result, test.result ? test.result : out.result);
 done:
     lh__outcome_free(&out);
+    lh__outcome_free(&test);
     lh__plugin_free(data);
     lh__plugin_free(module);
     return exit_code;
@@ -107,10 +118,14 @@ done:
 
 static int run_models(const lh__call *call, void *user, lh__breadcrumb *crumb) {
     const lh__config *config = user;
+    json_t *rows = json_array();
     int exit_code = LH__EXIT_DONE;
 
     for (int32_t i = 0; i < config->n_models && exit_code == LH__EXIT_DONE; i++)
-        exit_code = run_model(call, config, &config->models[i], crumb);
+        exit_code = run_model(call, config, &config->models[i], crumb, rows);
+    if (exit_code == LH__EXIT_DONE && config->n_models > 1 && !config->json)
+        lh__report_compare(call->report, rows);
+    json_decref(rows);
     return exit_code;
 }
 

@@ -20,6 +20,7 @@ static int open_chunk(lh__arena *a, size_t size) {
     a->chunks = chunk;
     a->next = (char *)chunk + HEADER;
     a->end = (char *)chunk + size;
+    lh__arena_close(a->next, size - HEADER);
     a->reserved += (int64_t)size;
     a->growths++;
     return 1;
@@ -55,6 +56,7 @@ void lh__arena_reset(lh__arena *a) {
     a->full = 0;
     if (!a->chunks->older) {
         a->next = (char *)a->chunks + HEADER;
+        lh__arena_close(a->next, a->chunks->size - HEADER);
         return;
     }
     /* Without memory for the merged chunk the arena begins anew with none. */

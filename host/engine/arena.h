@@ -10,6 +10,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Under AddressSanitizer only blocks can be read and written, and there is a gap after each. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LH__ARENA_GUARDED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(LH__ARENA_GUARDED)
+#include <sanitizer/asan_interface.h>
+#define lh__arena_close(p, size) __asan_poison_memory_region(p, size)
+#define lh__arena_open(p, size) __asan_unpoison_memory_region(p, size)
+enum { LH__ARENA_GAP = 1 };
+#else
+#define lh__arena_close(p, size) ((void)0)
+#define lh__arena_open(p, size) ((void)0)
+enum { LH__ARENA_GAP = 0 };
+#endif
+
 typedef struct lh__chunk lh__chunk;
 
 typedef struct lh__arena {
@@ -20,15 +37,20 @@ typedef struct lh__arena {
     int64_t growths;   /* calls of malloc since the start */
 } lh__arena;
 
+/* `room` bytes, a multiple of 64, of a new chunk. */
+void *lh__arena_alloc_slow(lh__arena *a, size_t room);
+
 /* `size` bytes, not initialised; NULL when the system has no more memory. O(1). */
-void *lh__arena_alloc_slow(lh__arena *a, size_t size);
 static inline void *lh__arena_alloc(lh__arena *a, size_t size) {
+    size_t room = (size + 63 + (LH__ARENA_GAP || !size)) & ~(size_t)63;
     char *p = a->next;
 
-    size = (size + 63 + !size) & ~(size_t)63;
-    if (size > (size_t)(a->end - p))
-        return lh__arena_alloc_slow(a, size);
-    a->next = p + size;
+    if (room > (size_t)(a->end - p))
+        p = lh__arena_alloc_slow(a, room);
+    else
+        a->next = p + room;
+    if (p)
+        lh__arena_open(p, size);
     return p;
 }
 

@@ -42,13 +42,14 @@ static void append(char *text, size_t room, size_t *n, const char *fmt, ...) {
 }
 
 /* "name(x float32 (2, 3), weight float32 (4, 3))", with the names that the row gives. */
-static void append_operands(char *text, size_t room, size_t *n, const lh__check *c) {
-    const char *name = c->row->inputs;
+static void append_call(char *text, size_t room, size_t *n, const lh__row *row,
+                        const lh_op_call *call) {
+    const char *name = row->inputs;
     char shape[LH__SHAPE_TEXT];
 
-    append(text, room, n, "%s(", c->row->name);
-    for (int32_t i = 0; i < c->n_in && *n < room - 1; i++) {
-        const lh__view *v = &c->call->inputs[i]->view;
+    append(text, room, n, "%s(", row->name);
+    for (int32_t i = 0; i < call->n_inputs && *n < room - 1; i++) {
+        const lh__view *v = &call->inputs[i]->view;
         int length = (int)strcspn(name, " ");
 
         append(text, room, n, "%s%.*s %s %s", i ? ", " : "", length, name, lh__dtype_name(v->dtype),
@@ -59,23 +60,46 @@ static void append_operands(char *text, size_t room, size_t *n, const lh__check 
     append(text, room, n, ")");
 }
 
-lh_status lh__reject(const lh__check *c, lh_status code, const char *fmt, ...) {
-    char text[sizeof c->e->err->text], what[512];
-    const lh__node *under = c->e->under;
-    const char *file = under ? under->file : c->call->file;
-    int32_t line = under ? under->line : c->call->line;
+/* Place, operator and operands of the call under way; then of `call`, which it is made of, if that
+ * is another; then what is wrong. */
+static lh_status refuse(lh__engine *e, const lh_op_call *call, lh_status code, const char *what) {
+    char text[sizeof e->err->text];
+    const lh__node *under = e->under;
+    const lh_op_call *outer = e->outer ? e->outer : call;
+    const size_t room = sizeof text - 512;
     size_t n = 0;
+
+    text[0] = 0;
+    if (under ? under->file != NULL : outer->file != NULL)
+        append(text, room, &n, "%s:%d: ", under ? under->file : outer->file,
+               under ? under->line : outer->line);
+    if (under)
+        append(text, room, &n, "gradient of %s: ", under->row->name);
+    append_call(text, room, &n, e->rows[outer->op], outer);
+    if (call && call != outer) {
+        append(text, room, &n, ": in its ");
+        append_call(text, room, &n, e->rows[call->op], call);
+    }
+    append(text, sizeof text, &n, ": %s", what);
+    return lh__fail(e->err, code, "%s", text);
+}
+
+lh_status lh__reject(const lh__check *c, lh_status code, const char *fmt, ...) {
+    char what[512];
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(what, sizeof what, fmt, args);
     va_end(args);
-    text[0] = 0;
-    if (file)
-        append(text, sizeof text, &n, "%s:%d: ", file, line);
-    if (under)
-        append(text, sizeof text, &n, "gradient of %s: ", under->row->name);
-    append_operands(text, sizeof text - sizeof what, &n, c);
-    append(text, sizeof text, &n, ": %s", what);
-    return lh__fail(c->e->err, code, "%s", text);
+    return refuse(c->e, c->call, code, what);
+}
+
+lh_status lh__fail_here(lh__engine *e, lh_status code, const char *fmt, ...) {
+    char what[512];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
+    return e->outer ? refuse(e, NULL, code, what) : lh__fail(e->err, code, "%s", what);
 }

@@ -4,6 +4,7 @@
  * gradient may be wanted, its node is on the tape.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/operators/rules.h"
@@ -76,8 +77,6 @@ static lh_status compute(lh__check *c, lh__philox_key key) {
     const lh__view *few[8], **views = few;
     int64_t bytes = lh__view_make_contiguous(&c->out);
 
-    if (bytes < 0)
-        return lh__reject(c, LH_ESHAPE, "the result has more elements than can be counted");
     if (e->landing && c->row->flags & LH__LANDS && e->landing->dtype == c->out.dtype &&
         lh__same_shape(e->landing, &c->out)) {
         c->out.data = e->landing->data;
@@ -166,19 +165,32 @@ static int within(int32_t n, lh__count count) {
     return n >= count.min && (count.max == LH__ANY || n <= count.max);
 }
 
+enum { COUNT_TEXT = 16 };
+
+/* "2", "2 to 3" or "1 or more" in `text`, which it returns. */
+static const char *count_text(lh__count count, char text[COUNT_TEXT]) {
+    if (count.max == LH__ANY)
+        snprintf(text, COUNT_TEXT, "%d or more", count.min);
+    else
+        snprintf(text, COUNT_TEXT, count.max > count.min ? "%d to %d" : "%d", count.min, count.max);
+    return text;
+}
+
 /* What doesn't need a look at the operands. */
 static lh_status check_counts(const lh__check *c) {
     const lh__row *row = c->row;
     const lh_op_call *call = c->call;
-    int32_t bad_in = !within(call->n_inputs, row->in);
+    char text[3][COUNT_TEXT];
 
-    if (!bad_in && within(call->n_ints, row->ints) && call->n_ints <= LH__MAX_INTS &&
+    if (within(call->n_inputs, row->in) && within(call->n_ints, row->ints) && call->n_ints <= LH__MAX_INTS &&
         within(call->n_reals, row->reals))
         return LH_OK;
-    return lh__fail(c->e->err, LH_EINVAL,
-                    "%s:%d: %s: called with %d operands, %d integers and %d reals; see lhost/ops.h",
-                    call->file ? call->file : "?", call->line, row->name, call->n_inputs,
-                    call->n_ints, call->n_reals);
+    return lh__reject(
+        c, LH_EINVAL,
+        "called with %d operands, %d integers and %d reals; it takes %s operands, %s "
+        "integers and %s reals: see lhost/ops.h",
+        call->n_inputs, call->n_ints, call->n_reals, count_text(row->in, text[0]),
+        count_text(row->ints, text[1]), count_text(row->reals, text[2]));
 }
 
 /* The inputs, in memory that dtype rules may write to. */
@@ -187,7 +199,7 @@ static lh_status take_inputs(lh__check *c, lh_tensor **few, int32_t room) {
     c->in = c->n_in <= room ? few
                             : lh__arena_alloc(&c->e->arena, (size_t)c->n_in * sizeof(lh_tensor *));
     if (!c->in)
-        return lh__fail(c->e->err, LH_ENOMEM, "no memory for the operands of %s", c->row->name);
+        return lh__reject(c, LH_ENOMEM, "no memory for the operands");
     for (int32_t i = 0; i < c->n_in; i++)
         c->in[i] = c->call->inputs[i];
     c->n_ints = c->call->n_ints;
@@ -235,13 +247,8 @@ static lh_tensor *shown(const lh__check *c, lh_tensor *const *inputs, lh_tensor 
 /* The result of a composed operator; *done = 0: this call needs the kernel. */
 static lh_tensor *compose(lh__check *c, int32_t *done) {
     lh__engine *e = c->e;
-    const lh_op_call *outer = e->outer;
-    lh_tensor *out;
+    lh_tensor *out = c->row->compose(c);
 
-    if (!outer)
-        e->outer = c->call;
-    out = c->row->compose(c);
-    e->outer = outer;
     *done = out || e->err->code != LH_OK;
     if (e->watcher && e->watcher->maps(e->watcher->user, c->call->op))
         shown(c, c->call->inputs, out);
@@ -259,41 +266,65 @@ static lh_op_call placed(const lh__engine *e, const lh_op_call *call) {
     return placed;
 }
 
-lh_tensor *lh__op(lh__engine *e, const lh_op_call *given) {
-    const lh_op_call placed_call = placed(e, given), *call = &placed_call;
-    int32_t done;
-    lh__check c;
+/* Everything that doesn't need the result. */
+static lh_status check(lh__check *c, lh_tensor **few, int32_t room) {
+    lh_status status = take_inputs(c, few, room);
+
+    if (status != LH_OK || (status = check_current(c)) != LH_OK ||
+        (status = lh__check_dtypes(c)) != LH_OK || (status = c->row->shape(c)) != LH_OK)
+        return status;
+    return lh__is_countable(&c->out)
+               ? LH_OK
+               : lh__reject(c, LH_ESHAPE, "the result has more elements than can be counted");
+}
+
+/* The result of a call with as many operands and numbers as its row says. */
+static lh_tensor *perform(lh__check *c) {
+    lh__engine *e = c->e;
     lh_tensor *few[8], *out;
     lh__philox_key key;
+    int32_t done;
 
-    c.e = e;
-    c.call = call;
-    c.row = row_of(e, call->op);
-    c.is_view = 0;
-    if (!c.row) {
-        lh__fail(e->err, LH_EUNSUPPORTED, "%s:%d: there is no operator %u in this host",
-                 call->file ? call->file : "?", call->line, call->op);
+    if (check(c, few, 8) != LH_OK)
         return NULL;
-    }
-    for (int32_t i = 0; i < call->n_inputs; i++)
-        if (!call->inputs[i])
-            return NULL;
-    if (check_counts(&c) != LH_OK || take_inputs(&c, few, 8) != LH_OK ||
-        check_current(&c) != LH_OK || lh__check_dtypes(&c) != LH_OK || c.row->shape(&c) != LH_OK)
-        return NULL;
-    if (c.row->flags & LH__TRAIN_ONLY && !e->training)
-        return c.in[0];
-    if (c.row->compose) {
-        out = compose(&c, &done);
+    if (c->row->flags & LH__TRAIN_ONLY && !e->training)
+        return c->in[0];
+    if (c->row->compose) {
+        out = compose(c, &done);
         if (done)
             return out;
     }
-    key = next_key(e, c.row);
+    key = next_key(e, c->row);
     out = lh__tensor_alloc(e);
-    if (!out || (!c.is_view && compute(&c, key) != LH_OK))
+    if (!out || (!c->is_view && compute(c, key) != LH_OK))
         return NULL;
-    out->view = c.out;
-    out->base = c.is_view ? c.in[0]->base : NULL;
-    out->requires_grad = (c.row->flags & LH__LEAF) != 0;
-    return record(&c, out, key) == LH_OK ? shown(&c, c.in, out) : NULL;
+    out->view = c->out;
+    out->base = c->is_view ? c->in[0]->base : NULL;
+    out->requires_grad = (c->row->flags & LH__LEAF) != 0;
+    return record(c, out, key) == LH_OK ? shown(c, c->in, out) : NULL;
+}
+
+lh_tensor *lh__op(lh__engine *e, const lh_op_call *given) {
+    const lh_op_call call = placed(e, given), *outer = e->outer;
+    lh_tensor *out;
+    lh__check c;
+
+    c.e = e;
+    c.call = &call;
+    c.row = row_of(e, call.op);
+    c.is_view = 0;
+    if (!c.row) {
+        lh__fail(e->err, LH_EUNSUPPORTED, "%s:%d: there is no operator %u in this host",
+                 call.file ? call.file : "?", call.line, call.op);
+        return NULL;
+    }
+    for (int32_t i = 0; i < call.n_inputs; i++)
+        if (!call.inputs[i])
+            return NULL;
+    if (check_counts(&c) != LH_OK)
+        return NULL;
+    e->outer = outer ? outer : &call;
+    out = perform(&c);
+    e->outer = outer;
+    return out;
 }

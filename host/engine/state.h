@@ -39,7 +39,7 @@ struct lh__engine {
     int32_t training, grad_enabled;
     const lh__node *under;   /* the node whose gradient is being computed */
     lh__view *landing;       /* where the gradient being computed may be written, or NULL */
-    const lh_op_call *outer; /* the author's call that is being composed of others, or NULL */
+    const lh_op_call *outer; /* the call under way, not one that it is made of, or NULL */
     const lh__row *rows[LH__OP_LIMIT]; /* the catalogue by operator */
     const lh__watcher *watcher;        /* sees every call, or NULL */
 
@@ -56,8 +56,15 @@ struct lh__engine {
     void (*free_scheduler)(void *);
 };
 
+/* lh__fail; where an operator is under way, it and its place come first. */
+lh_status lh__fail_here(lh__engine *e, lh_status code, const char *fmt, ...) LH_PRINTF(3, 4);
+
 /* A tensor of the step with nothing in its view; NULL on an error. */
 lh_tensor *lh__tensor_alloc(lh__engine *e);
+
+/* Whether elements and offsets can be counted without a look: the product of the extents, an empty
+ * axis taken as 1, is at most 2^48. */
+int32_t lh__is_countable(const lh__view *v);
 
 /* Sets the strides of a contiguous view. Its size in bytes; -1 when that can't be counted. */
 int64_t lh__view_make_contiguous(lh__view *v);

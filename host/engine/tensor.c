@@ -9,7 +9,7 @@ lh_tensor *lh__tensor_alloc(lh__engine *e) {
     lh_tensor *t = lh__arena_alloc(&e->arena, sizeof *t);
 
     if (!t) {
-        lh__fail(e->err, LH_ENOMEM, "no memory for the tensors of a step");
+        lh__fail_here(e, LH_ENOMEM, "no memory for the tensors of a step");
         return NULL;
     }
     t->node = NULL;
@@ -28,28 +28,35 @@ int32_t lh__same_shape(const lh__view *a, const lh__view *b) {
     return 1;
 }
 
-int64_t lh__view_make_contiguous(lh__view *v) {
-    int64_t n = 1, bytes;
+int32_t lh__is_countable(const lh__view *v) {
+    int64_t left = (int64_t)1 << 48;
 
+    for (int32_t d = 0; d < v->ndim; d++)
+        left /= v->shape[d] > 0 ? v->shape[d] : 1;
+    return left > 0;
+}
+
+int64_t lh__view_make_contiguous(lh__view *v) {
+    int64_t n = 1;
+
+    if (!lh__is_countable(v))
+        return -1;
     for (int32_t d = v->ndim - 1; d >= 0; d--) {
         v->stride[d] = n;
-        if (__builtin_mul_overflow(n, v->shape[d], &n))
-            return -1;
+        n *= v->shape[d];
     }
-    return __builtin_mul_overflow(n, lh__dtype_size(v->dtype), &bytes) || bytes > INT64_MAX / 8
-               ? -1
-               : bytes;
+    return n * lh__dtype_size(v->dtype);
 }
 
 static lh_status check_shape(lh__engine *e, int32_t dtype, int32_t ndim, const int64_t *shape) {
     if (dtype < LH_F32 || dtype > LH_I32)
-        return lh__fail(e->err, LH_EDTYPE, "tensor: %d is no dtype", dtype);
+        return lh__fail_here(e, LH_EDTYPE, "tensor: %d is no dtype", dtype);
     if (ndim < 0 || ndim > LH_MAX_DIMS)
-        return lh__fail(e->err, LH_ESHAPE, "tensor: %d axes; 0 to %d are possible", ndim,
+        return lh__fail_here(e, LH_ESHAPE, "tensor: %d axes; 0 to %d are possible", ndim,
                         LH_MAX_DIMS);
     for (int32_t d = 0; d < ndim; d++)
         if (shape[d] < 0)
-            return lh__fail(e->err, LH_ESHAPE, "tensor: axis %d can't have length %lld", d,
+            return lh__fail_here(e, LH_ESHAPE, "tensor: axis %d can't have length %lld", d,
                             (long long)shape[d]);
     return LH_OK;
 }
@@ -66,7 +73,7 @@ lh_status lh__view_init(lh__engine *e, lh__view *v, int32_t dtype, int32_t ndim,
     for (int32_t d = 0; d < ndim; d++)
         v->shape[d] = shape[d];
     *bytes = lh__view_make_contiguous(v);
-    return *bytes < 0 ? lh__fail(e->err, LH_ESHAPE, "tensor: more elements than can be counted")
+    return *bytes < 0 ? lh__fail_here(e, LH_ESHAPE, "tensor: more elements than can be counted")
                       : LH_OK;
 }
 
@@ -90,7 +97,7 @@ lh_tensor *lh__tensor_new(lh__engine *e, int32_t dtype, int32_t ndim, const int6
         return NULL;
     t->view.data = lh__arena_alloc(&e->arena, (size_t)bytes);
     if (!t->view.data) {
-        lh__fail(e->err, LH_ENOMEM, "tensor: no memory for %lld bytes", (long long)bytes);
+        lh__fail_here(e, LH_ENOMEM, "tensor: no memory for %lld bytes", (long long)bytes);
         return NULL;
     }
     if (data)
@@ -112,7 +119,7 @@ static const lh__view *contiguous(lh__engine *e, const lh_tensor *t, lh__view *r
         room->shape[d] = t->view.shape[d];
     room->data = lh__arena_alloc(&e->arena, (size_t)lh__view_make_contiguous(room));
     if (!room->data) {
-        lh__fail(e->err, LH_ENOMEM, "no memory to read a tensor");
+        lh__fail_here(e, LH_ENOMEM, "no memory to read a tensor");
         return NULL;
     }
     lh__copy(e, &t->view, room);
@@ -170,11 +177,11 @@ lh_status lh__tensor_assign(lh__engine *e, lh_tensor *dst, const lh_tensor *src)
     const lh__view *from;
 
     if (!lh__same_shape(&dst->view, &src->view))
-        return lh__fail(e->err, LH_ESHAPE, "assign: %s can't become %s; reshape it first",
+        return lh__fail_here(e, LH_ESHAPE, "assign: %s can't become %s; reshape it first",
                         lh__shape_text(dst->view.ndim, dst->view.shape, a),
                         lh__shape_text(src->view.ndim, src->view.shape, b));
     if (!lh__view_is_contiguous(&dst->view))
-        return lh__fail(e->err, LH_EINVAL,
+        return lh__fail_here(e, LH_EINVAL,
                         "assign: the target is a view with gaps; assign to the "
                         "parameter itself");
     if (lh__view_numel(&dst->view) == 0)

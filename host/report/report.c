@@ -259,6 +259,17 @@ static void on_results(void *self, const lh__result *results, int32_t n) {
     pthread_mutex_unlock(&r->lock);
 }
 
+static void print_comparison(const void *models, int32_t n, int utf8, FILE *out) {
+    lh__comparison_print(models, utf8, out);
+}
+
+void lh__report_compare(lh__report *r, const json_t *models) {
+    pthread_mutex_lock(&r->lock);
+    settle(r);
+    print_to(&r->out, print_comparison, models, (int32_t)json_array_size(models));
+    pthread_mutex_unlock(&r->lock);
+}
+
 static void on_message(void *self, int32_t level, const char *text) {
     static const struct {
         const char *prefix, *color;

@@ -11,6 +11,8 @@
 
 #include "trainer/observer.h"
 
+#include <jansson.h>
+
 typedef struct lh__report lh__report;
 
 typedef struct lh__report_options {
@@ -28,6 +30,9 @@ void lh__report_configure(lh__report *r, const lh__report_options *o);
 
 /* message may be called from any thread; the others from the trainer's. */
 lh__observer lh__report_observer(lh__report *r);
+
+/* The models of one call beside one another; `models` as lh__comparison_print takes them. */
+void lh__report_compare(lh__report *r, const json_t *models);
 
 /* Between two stages of one process: leaves the progress line as it is and goes to the next. */
 void lh__report_settle(lh__report *r);

@@ -133,10 +133,10 @@ static void print_rule(const box *b, int first, int columns, int width, FILE *ou
     fprintf(out, "%s\n", b->right);
 }
 
+static const box boxes[2][3] = {{{"+", "+", "+", "-"}, {"+", "+", "+", "-"}, {"+", "+", "+", "-"}},
+                                {{"┏", "┳", "┓", "━"}, {"┡", "╇", "┩", "━"}, {"└", "┴", "┘", "─"}}};
+
 void lh__results_print(const lh__result *results, int32_t n, int utf8, FILE *out) {
-    static const box boxes[2][3] = {
-        {{"+", "+", "+", "-"}, {"+", "+", "+", "-"}, {"+", "+", "+", "-"}},
-        {{"┏", "┳", "┓", "━"}, {"┡", "╇", "┩", "━"}, {"└", "┴", "┘", "─"}}};
     const char *heavy = utf8 ? "┃" : "|", *light = utf8 ? "│" : "|";
     const box *b = boxes[utf8 != 0];
     char title[64], cell[64];
@@ -174,6 +174,72 @@ void lh__results_print(const lh__result *results, int32_t n, int utf8, FILE *out
     print_rule(&b[2], first, n, width, out);
     fflush(out);
     free(names);
+}
+
+/* ---- several models ---- */
+
+static const char *text_of(const json_t *model, const char *key) {
+    const char *text = json_string_value(json_object_get(model, key));
+
+    return text ? text : "";
+}
+
+/* Every metric's name as a key; new reference. */
+static json_t *metric_names(const json_t *models) {
+    json_t *names = json_object(), *model, *value;
+    const char *name;
+    size_t i;
+
+    json_array_foreach(models, i, model)
+        json_object_foreach(json_object_get(model, "metrics"), name, value)
+            json_object_set_new(names, name, json_true());
+    return names;
+}
+
+static void number_cell(const json_t *value, const char *fmt, int width, const char *line,
+                        FILE *out) {
+    char cell[64] = "";
+
+    if (json_is_number(value))
+        snprintf(cell, sizeof cell, fmt, json_number_value(value));
+    fprintf(out, "%s %-*s ", line, width, cell);
+}
+
+static void print_model(const json_t *model, json_t *names, int first, int width, const char *line,
+                        FILE *out) {
+    const char *name;
+    char params[32];
+    json_t *unused;
+
+    lh__count_text(json_integer_value(json_object_get(model, "parameters")), params, sizeof params);
+    fprintf(out, "%s ", line);
+    left(text_of(model, "model"), first, out);
+    fprintf(out, " %s %-*s ", line, width, params);
+    number_cell(json_object_get(model, "seconds"), "%.1f", width, line, out);
+    json_object_foreach(names, name, unused) number_cell(
+        json_object_get(json_object_get(model, "metrics"), name), "%.6g", width, line, out);
+    fprintf(out, "%s\n", line);
+}
+
+void lh__comparison_print(const json_t *models, int utf8, FILE *out) {
+    json_t *names = metric_names(models), *model, *unused;
+    const char *heavy = utf8 ? "┃" : "|", *light = utf8 ? "│" : "|", *name;
+    int columns = (int)json_object_size(names) + 2, first = 5, width = 10;
+    const box *b = boxes[utf8 != 0];
+    size_t i;
+
+    json_array_foreach(models, i, model) first = longer(first, text_of(model, "model"));
+    json_object_foreach(names, name, unused) width = longer(width, name);
+    print_rule(&b[0], first, columns, width, out);
+    fprintf(out, "%s %-*s %s %-*s %s %-*s ", heavy, first, "Model", heavy, width, "Params", heavy,
+            width, "Seconds");
+    json_object_foreach(names, name, unused) fprintf(out, "%s %-*s ", heavy, width, name);
+    fprintf(out, "%s\n", heavy);
+    print_rule(&b[1], first, columns, width, out);
+    json_array_foreach(models, i, model) print_model(model, names, first, width, light, out);
+    print_rule(&b[2], first, columns, width, out);
+    fflush(out);
+    json_decref(names);
 }
 
 json_t *lh__results_json(const lh__result *results, int32_t n) {

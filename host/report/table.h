@@ -14,6 +14,10 @@ void lh__summary_print(const lh__summary *s, FILE *out);
  * utf8. */
 void lh__results_print(const lh__result *results, int32_t n, int utf8, FILE *out);
 
+/* Models beside one another, a row each: [{"model": "mlp", "parameters": 101770, "seconds": 3.2,
+ * "metrics": {"test_acc": 0.98}}, ...]. Metrics are columns, in order of first appearance. */
+void lh__comparison_print(const json_t *models, int utf8, FILE *out);
+
 /* {"stage": "test", "results": [{metric: value}, ...]}; values that are not finite are null. New
  * reference. */
 json_t *lh__results_json(const lh__result *results, int32_t n);

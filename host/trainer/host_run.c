@@ -217,6 +217,10 @@ static lh_status output(lh_ctx *c, const char *name, lh_tensor *x) {
 
     if (!x)
         return i->error.code;
+    if (strlen(name) >= LH__OUTPUT_NAME_SIZE)
+        return lh__fail(&i->error, LH_EINVAL,
+                        "lh_output: the name \"%.60s\" is too long: %d characters are the most",
+                        name, LH__OUTPUT_NAME_SIZE - 1);
     if (lh__outputs_put(i->trainer->outputs, name, x) != LH_OK)
         return lh__fail(&i->error, LH_ENOMEM, "out of memory");
     return LH_OK;

@@ -7,7 +7,7 @@
 
 /* One named tensor. Kept ones lie at `offset` of the bytes; the others are `tensor`. */
 typedef struct item {
-    char name[48];
+    char name[LH__OUTPUT_NAME_SIZE];
     lh_tensor *tensor;
     int64_t step, offset;
     int32_t dtype, ndim;

@@ -1,4 +1,5 @@
-/* predictions.c - what predict_step returned, as <run folder>/predictions.safetensors.
+/* predictions.c - what predict_step returned, and what it gave to lh_output, as
+ * <run folder>/predictions.safetensors.
  *
  * One tensor per output and loader, its batches put together along the first axis in the order of
  * the data: "prediction", or "prediction/dataloader_idx_1" where there are several loaders. Outputs

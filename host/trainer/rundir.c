@@ -122,6 +122,17 @@ static json_t *plugins_json(const lh__trainer *t) {
     return list;
 }
 
+static int64_t parameters(const lh__trainer *t) {
+    int64_t n = 0;
+
+    for (int64_t i = 0; t->engine && i < lh__param_count(t->engine); i++) {
+        const lh__param *p = lh__param_at(t->engine, i);
+
+        n += p->is_buffer ? 0 : lh__view_numel(&p->tensor.view);
+    }
+    return n;
+}
+
 json_t *lh__result_json(const lh__trainer *t, const char *status) {
     static const char *const stages[] = {"fit", "validate", "test", "predict"};
     json_t *seconds = json_object();
@@ -133,6 +144,7 @@ json_t *lh__result_json(const lh__trainer *t, const char *status) {
         t->log_dir, "predictions", t->predictions, "plugins", plugins_json(t), "seconds", seconds,
         "error", t->failure.code ? t->failure.text : NULL);
 
+    json_object_set_new(r, "parameters", json_integer((json_int_t)parameters(t)));
     if (t->best_path && !isnan(t->best_score))
         lh__json_put_real(r, "best_score", t->best_score);
     lh__json_put_real(seconds, "total", lh__now() - t->start_time);

@@ -60,6 +60,9 @@ static lh__row_fn *conversion(int32_t from, int32_t to) {
 void ISA(copy)(const lh__kernel_call *call) {
     lh__row_fn *fn = conversion(call->in[0]->dtype, call->out->dtype);
 
+    if (call->in[0]->dtype == call->out->dtype &&
+        lh__copy_transposed(call->out->data, call->in[0], call->pool))
+        return;
     if (fn)
         lh__walk_copy(call->out->data, call->out->dtype, call->in[0], fn, call->pool);
     else
@@ -161,11 +164,11 @@ typedef struct span {
 } span;
 
 static span span_of(const picks *p, int64_t unit) {
-    int64_t from = unit % p->blocks * BLOCK;
+    int64_t block = unit % p->blocks, from = block * BLOCK;
 
     return (span){.row = unit / p->blocks * p->mid,
                   .from = from,
-                  .to = p->columns - from < BLOCK ? p->columns : from + BLOCK};
+                  .to = block == p->blocks - 1 ? p->columns : from + BLOCK};
 }
 
 static picks picks_of(const lh__view *x, const lh__view *y, const lh__view *index, int64_t axis) {

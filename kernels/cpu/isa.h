@@ -30,6 +30,8 @@ lh__kernel ISA(index_select_grad);
 lh__kernel ISA(reduce); /* SUM MEAN PROD AMAX AMIN SUM_TO */
 lh__kernel ISA(argmax); /* ARGMAX ARGMIN */
 lh__kernel ISA(cumsum);
+lh__kernel ISA(matmul);
+lh__kernel ISA(linear);
 lh__kernel ISA(softmax);
 lh__kernel ISA(softmax_grad);
 lh__kernel ISA(nll_loss);

@@ -1,24 +1,25 @@
-/* matmul.c - the cpu device's matrix products: OpenBLAS on one thread, tiles on the pool.
+/* matmul.c - the cpu device's matrix products: tiles on the pool, each a product of gemm.h or, on
+ * its thread, of OpenBLAS.
  *
- * Invariant: an output is cut into tiles of rows and columns by its shape alone, never along the
- * summed axis, so its bits do not depend on threads. A matrix whose rows or columns are contiguous
- * is passed as it lies, transposed if need be; others (broadcast, stepped) go to the oracle.
+ * Invariant: an output is cut into tiles of rows and columns by its shape and layout alone, never
+ * along the summed axis, and they alone choose who multiplies, so its bits do not depend on
+ * threads.
  */
 #include <limits.h>
 
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/tile.h"
-#include "kernels/ref/ref.h"
+#include "kernels/cpu/gemm.h"
 
-/* Tiles, measured on OpenBLAS 0.3.21: large ones pay least for packing; but where b lies
- * untransposed and the sum is short, products of up to about a million multiply-adds skip packing
- * and win. */
+/* Who multiplies, measured on OpenBLAS 0.3.21 and AVX-512: gemm.h is ahead by a fifth to a half
+ * where an operand has to be laid out, and level within 5 % elsewhere. OpenBLAS gets the products
+ * that have too little of something to fill a panel, and the large ones, where caches decide. */
 enum {
-    TILE = 256,
-    SHORT_SUM = 480, /* of a tile of SMALL_ROWS x SMALL_COLUMNS */
-    SMALL_ROWS = 64,
-    SMALL_COLUMNS = 32,         /* twice as many up to half of SHORT_SUM */
-    LEAST_TO_CUT = 1024 * 1024, /* multiply-adds */
+    FEW_ROWS = 8,
+    FEW = 16,                   /* columns, or summands */
+    SHORT_SUM = 256,            /* summands: never large */
+    LARGE = 1 << 27,            /* multiply-adds of one product */
+    TILE = 256,                 /* OpenBLAS's */
+    LEAST_TO_CUT = 1024 * 1024, /* multiply-adds of all products */
 };
 
 /* A matrix as BLAS takes it, and how far apart the batch's matrices lie. */
@@ -38,6 +39,7 @@ typedef struct product {
     char *c;
     const lh__view *bias;
     const lh__blas *blas;
+    bool is_own;
     int64_t batch_shape[LH_MAX_DIMS], batches;
     int64_t tile_m, tile_n, tiles_m, tiles_n;
 } product;
@@ -94,6 +96,19 @@ static void fill_bias(const product *p, char *c, int64_t rows, int64_t first, in
     }
 }
 
+/* Of a tile of m x n; its operands are left to fill in. */
+static lh__gemm gemm_of(const product *p, int64_t m, int64_t n) {
+    return (lh__gemm){.m = m,
+                      .n = n,
+                      .k = p->k,
+                      .a_row = p->a.row,
+                      .a_column = p->a.column,
+                      .b_row = p->b.row,
+                      .b_column = p->b.column,
+                      .c_row = p->n,
+                      .adds = p->bias};
+}
+
 static void run_tile(void *arg, int64_t tile) {
     const product *p = arg;
     int64_t column = tile % p->tiles_n * p->tile_n, rest = tile / p->tiles_n;
@@ -111,54 +126,63 @@ static void run_tile(void *arg, int64_t tile) {
     }
     if (p->bias)
         fill_bias(p, c, m, column, n);
-    if (p->dtype == LH_F32)
+    if (p->is_own) {
+        lh__gemm g = gemm_of(p, m, n);
+
+        g.a = p->a.data + a * p->size, g.b = p->b.data + b * p->size, g.c = c;
+        (p->dtype == LH_F32 ? ISA(gemm_f32) : ISA(gemm_f64))(&g);
+    } else if (p->dtype == LH_F32) {
         p->blas->sgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)m, (int)n, (int)p->k, 1,
                        (const float *)p->a.data + a, p->a.ld, (const float *)p->b.data + b, p->b.ld,
                        (float)beta, (float *)c, (int)p->n);
-    else
+    } else {
         p->blas->dgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)m, (int)n, (int)p->k, 1,
                        (const double *)p->a.data + a, p->a.ld, (const double *)p->b.data + b,
                        p->b.ld, beta, (double *)c, (int)p->n);
+    }
 }
 
 static void choose_tiles(product *p) {
-    int64_t work = p->m * p->n * p->k;
+    const lh__gemm g = gemm_of(p, p->m, p->n);
 
     p->tile_m = p->m < TILE ? p->m : TILE;
     p->tile_n = p->n < TILE ? p->n : TILE;
-    if (work >= LEAST_TO_CUT && p->b.transpose == CblasNoTrans && p->k <= SHORT_SUM) {
-        p->tile_m = SMALL_ROWS;
-        p->tile_n = p->k <= SHORT_SUM / 2 ? 2 * SMALL_COLUMNS : SMALL_COLUMNS;
-    } else if (work >= LEAST_TO_CUT && p->m <= TILE && p->n <= TILE) {
+    if (p->m * p->n * p->k >= LEAST_TO_CUT) {
         int64_t *longer = p->m > p->n ? &p->tile_m : &p->tile_n;
 
-        *longer = (*longer + 1) / 2; /* two, so that a second thread has something to do */
+        if (p->is_own)
+            ISA(gemm_tile)(&g, p->size, &p->tile_m, &p->tile_n);
+        else if (p->m <= TILE && p->n <= TILE)
+            *longer = (*longer + 1) / 2; /* two, so that a second thread has something to do */
     }
     p->tiles_m = (p->m + p->tile_m - 1) / p->tile_m;
     p->tiles_n = (p->n + p->tile_n - 1) / p->tile_n;
 }
 
-/* False when BLAS cannot take the operands. */
-static bool multiply(product *p, lh__pool *pool) {
-    p->blas = lh__blas_load();
+/* Decides who multiplies; what BLAS can't take, gemm.h can. */
+static bool is_own(product *p) {
+    bool few = p->m < FEW_ROWS || p->n < FEW || p->k < FEW;
+
+    if (p->k == 0 || p->k > INT_MAX || p->n > INT_MAX || p->m > INT_MAX ||
+        !choose_layout(&p->a, p->m, p->k) || !choose_layout(&p->b, p->k, p->n))
+        return true;
+    return !few && (p->k <= SHORT_SUM || p->m * p->n < LARGE / p->k);
+}
+
+static void multiply(product *p, lh__pool *pool) {
     fold_batch(p);
     if (p->batches == 0 || p->m == 0 || p->n == 0)
-        return true;
+        return;
     if (p->k == 0 && !p->bias) {
         memset(p->c, 0, (size_t)(p->batches * p->m * p->n * p->size));
-        return true;
+        return;
     }
-    if (p->k > INT_MAX || p->n > INT_MAX || p->m > INT_MAX)
-        return false;
-    if (p->k == 0)
-        p->a.ld = p->b.ld = INT_MAX, p->a.transpose = p->b.transpose = CblasNoTrans;
-    else if (!choose_layout(&p->a, p->m, p->k) || !choose_layout(&p->b, p->k, p->n))
-        return false;
+    p->blas = lh__blas_load();
+    p->is_own = is_own(p);
     choose_tiles(p);
     if (p->batches * p->m * p->n * p->k < LEAST_TO_CUT)
         pool = NULL;
     lh__pool_run(pool, p->batches * p->tiles_m * p->tiles_n, run_tile, p);
-    return true;
 }
 
 static bool is_plain(const lh__kernel_call *call) {
@@ -182,7 +206,7 @@ static void set_batch(matrix *x, const lh__view *v, int32_t batch_axes) {
     }
 }
 
-void lh__cpu_matmul(const lh__kernel_call *call) {
+void ISA(matmul)(const lh__kernel_call *call) {
     const lh__view *a = call->in[0], *b = call->in[1], *c = call->out;
     int32_t a_axes = a->ndim > 2 ? a->ndim - 2 : 0, b_axes = b->ndim > 2 ? b->ndim - 2 : 0;
     product p = {.dtype = c->dtype, .size = lh__dtype_size(c->dtype), .c = c->data, .batches = 1};
@@ -202,11 +226,13 @@ void lh__cpu_matmul(const lh__kernel_call *call) {
         p.batch_shape[d] = c->shape[d];
         p.batches *= c->shape[d];
     }
-    if (!is_plain(call) || !multiply(&p, call->pool))
+    if (is_plain(call))
+        multiply(&p, call->pool);
+    else
         lh__ref_matmul(call);
 }
 
-void lh__cpu_linear(const lh__kernel_call *call) {
+void ISA(linear)(const lh__kernel_call *call) {
     const lh__view *x = call->in[0], *weight = call->in[1], *c = call->out;
     product p = {.dtype = c->dtype, .size = lh__dtype_size(c->dtype), .c = c->data, .batches = 1};
 
@@ -222,19 +248,8 @@ void lh__cpu_linear(const lh__kernel_call *call) {
         p.batch_shape[d] = x->shape[d];
         p.batches *= x->shape[d];
     }
-    if (!is_plain(call) || !multiply(&p, call->pool))
-        lh__ref_linear(call);
-}
-
-void lh__gemm_add(int64_t size, bool transposed, int64_t m, int64_t n, int64_t k, const void *a,
-                  int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc) {
-    const lh__blas *blas = lh__blas_load();
-    CBLAS_TRANSPOSE b_is = transposed ? CblasTrans : CblasNoTrans;
-
-    if (size == sizeof(float))
-        blas->sgemm(CblasRowMajor, CblasNoTrans, b_is, (int)m, (int)n, (int)k, 1, a, (int)lda, b,
-                    (int)ldb, 1, c, (int)ldc);
+    if (is_plain(call))
+        multiply(&p, call->pool);
     else
-        blas->dgemm(CblasRowMajor, CblasNoTrans, b_is, (int)m, (int)n, (int)k, 1, a, (int)lda, b,
-                    (int)ldb, 1, c, (int)ldc);
+        lh__ref_linear(call);
 }

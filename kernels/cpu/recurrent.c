@@ -6,18 +6,14 @@
  * earlier (going back: later) steps. Contiguous operands of one real dtype; others go to the
  * oracle.
  */
-#include "kernels/cpu/isa.h"
+#include "kernels/cpu/gemm.h"
 #include "kernels/cpu/vmath.h"
 
-/* Measured on OpenBLAS 0.3.21, whose products for AVX-512 don't pack a few rows. */
 enum {
-#ifdef __AVX512F__
-    ROWS = 16,
-#else
-    ROWS = 64,
-#endif
+    ROWS = 32,
     UNITS = 64,
     LEAST_TO_CUT = 512 * 1024, /* multiply-adds of a step */
+    LEAST_TO_TURN = 4,         /* steps */
 };
 
 /* Where things are in a row of y (or of a walk back), in slots of `hidden`. */
@@ -37,6 +33,7 @@ typedef struct walk {
     const char *x, *h, *c, *w, *b,
         *g; /* what the kernel has of them; h, c: before the first step */
     char *y, *out;
+    int64_t w_unit, w_h; /* strides of a gate's weights: from unit to unit, along h */
     int64_t t, n, hidden, step, row_tiles;
     bool relu;
 } walk;
@@ -83,6 +80,31 @@ static void run_step(walk *w, lh__pool *pool) {
     lh__pool_run(work < LEAST_TO_CUT ? NULL : pool, tiles, w->tile, w);
 }
 
+/* The weights of each gate transposed, which products take as they lie: worth it over some steps.
+ */
+static void turn_weights(walk *w, const lh__view *weights, lh__pool *pool) {
+    const int64_t h = w->hidden, gates = w->layout->gates;
+    const lh__view turned = {.data = weights->data,
+                             .dtype = weights->dtype,
+                             .ndim = 3,
+                             .shape = {gates, h, h},
+                             .stride = {h * h, 1, h}};
+    lh__view out = turned;
+    const lh__view *const in = &turned;
+    const lh__kernel_call copy = {
+        .op = LH_OP_CONTIGUOUS, .n_in = 1, .in = &in, .out = &out, .pool = pool};
+
+    w->w = weights->data, w->w_unit = h, w->w_h = 1;
+    out.stride[1] = h, out.stride[2] = 1;
+    out.data = w->t < LEAST_TO_TURN
+                   ? NULL
+                   : lh__pool_scratch(pool, (size_t)(gates * h * h * lh__dtype_size(out.dtype)));
+    if (!out.data)
+        return;
+    ISA(copy)(&copy);
+    w->w = out.data, w->w_unit = 1, w->w_h = h;
+}
+
 static void forwards(const lh__kernel_call *call, const layout *places, lh__tile_fn *const tile[2],
                      lh__kernel *oracle) {
     const lh__view *const *in = call->in;
@@ -94,8 +116,9 @@ static void forwards(const lh__kernel_call *call, const layout *places, lh__tile
         return;
     }
     w.tile = tile[call->out->dtype == LH_F64];
-    w.w = in[last - 1]->data, w.b = in[last]->data, w.y = call->out->data;
+    w.b = in[last]->data, w.y = call->out->data;
     w.t = in[0]->shape[0], w.n = in[0]->shape[1], w.hidden = in[1]->shape[1];
+    turn_weights(&w, in[last - 1], call->pool);
     w.row_tiles = (w.n + ROWS - 1) / ROWS;
     w.relu = call->n_ints > 0 && call->ints[0];
     for (; w.step < w.t; w.step++)

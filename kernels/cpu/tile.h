@@ -34,15 +34,10 @@ void lh__walk(const lh__kernel_call *call, lh__row_fn *fn);
 void lh__walk_copy(void *out, int32_t out_dtype, const lh__view *in, lh__row_fn *fn,
                    lh__pool *pool);
 
-/* Matrix products, by OpenBLAS. */
-lh__kernel lh__cpu_matmul;
-lh__kernel lh__cpu_linear;
+/* Copies `in` to contiguous memory of the same dtype; false, and nothing done, where the view isn't
+ * one of transposed matrices that gain by it. */
+bool lh__copy_transposed(void *out, const lh__view *in, lh__pool *pool);
 
 lh__kernel lh__cpu_argsort;
-
-/* c += a b on the caller's thread: a (m, k), b (k, n), or (n, k) when transposed, c (m, n); their
- * rows are lda, ldb, ldc elements of `size` bytes apart: 4, float; 8, double. */
-void lh__gemm_add(int64_t size, bool transposed, int64_t m, int64_t n, int64_t k, const void *a,
-                  int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc);
 
 #endif

@@ -25,7 +25,35 @@ enum { LH__VECTOR_BYTES = 16 };
 #ifdef __clang__
 #define LH__UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define LH__UNROLL _Pragma("GCC unroll 8")
+#define LH__UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* The elements of the first (last) halves of two vectors of n lanes in turn. */
+#define LH__LOW_2(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define LH__HIGH_2(a, b) __builtin_shufflevector(a, b, 1, 3)
+#define LH__LOW_4(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define LH__HIGH_4(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define LH__LOW_8(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define LH__HIGH_8(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define LH__LOW_16(a, b) \
+    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define LH__HIGH_16(a, b) \
+    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#if defined(__AVX512F__)
+#define LH__LOW_F32 LH__LOW_16
+#define LH__HIGH_F32 LH__HIGH_16
+#define LH__LOW_F64 LH__LOW_8
+#define LH__HIGH_F64 LH__HIGH_8
+#elif defined(__FMA__)
+#define LH__LOW_F32 LH__LOW_8
+#define LH__HIGH_F32 LH__HIGH_8
+#define LH__LOW_F64 LH__LOW_4
+#define LH__HIGH_F64 LH__HIGH_4
+#else
+#define LH__LOW_F32 LH__LOW_4
+#define LH__HIGH_F32 LH__HIGH_4
+#define LH__LOW_F64 LH__LOW_2
+#define LH__HIGH_F64 LH__HIGH_2
 #endif
 
 /* Of any alignment. */

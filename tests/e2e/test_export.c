@@ -161,19 +161,39 @@ Test(export, torchscript_is_an_archive_of_aligned_entries) {
 
 /* ---- other programs run them */
 
+/* Runs the command, ended by what it takes to see what it says. Skips the test where a Python
+ * package is missing. */
+static void run_reader(char *command, size_t size) {
+    size_t n = strlen(command);
+    char text[2048] = "";
+    FILE *pipe;
+
+    snprintf(command + n, size - n, " 2>&1");
+    pipe = popen(command, "r");
+    cr_assert(pipe);
+    n = fread(text, 1, sizeof text - 1, pipe);
+    text[n] = 0;
+    cr_assert_eq(pclose(pipe), 0, "%s", text);
+    if (strncmp(text, "skipped", 7) == 0)
+        cr_skip_test("no Python package that runs it: %s", text);
+}
+
+static const char *reader(void) {
+    const char *python = getenv("LHOST_PEERS_PYTHON");
+
+    if (!python || !*python)
+        cr_skip_test("LHOST_PEERS_PYTHON names no Python that could run it");
+    return python;
+}
+
 /* Runs every group of operators in batches of 7 and of 3, 3 and 1, and has the reader, a Python
  * program, run the exported files on the same samples. Skips the test where there is none. */
 static void compare_groups(const char *format) {
     static const int batches[] = {7, 3};
-    const char *python = getenv("LHOST_PEERS_PYTHON");
-    char command[4096], text[2048] = "";
-    size_t n;
-    FILE *pipe;
+    char command[4096];
+    size_t n = (size_t)snprintf(command, sizeof command, "'%s' '%s' %s", reader(),
+                                getenv("LHOST_TEST_EXPORT_READER"), format);
 
-    if (!python || !*python)
-        cr_skip_test("LHOST_PEERS_PYTHON names no Python that could run it");
-    n = (size_t)snprintf(command, sizeof command, "'%s' '%s' %s 4,6,6", python,
-                         getenv("LHOST_TEST_EXPORT_READER"), format);
     for (int i = 0; i < 2 * N_GROUPS; i++) {
         int group = i / 2, batch = batches[i % 2];
 
@@ -183,17 +203,56 @@ static void compare_groups(const char *format) {
                          group, batch),
                      0, "%s", said());
         n += (size_t)snprintf(command + n, sizeof command - n,
-                              " f%d r/lightning_logs/version_%d/predictions.safetensors %d", group,
-                              i, batch);
+                              " 4,6,6 f%d r/lightning_logs/version_%d/predictions.safetensors %d",
+                              group, i, batch);
     }
-    snprintf(command + n, sizeof command - n, " 2>&1");
-    pipe = popen(command, "r");
-    cr_assert(pipe);
-    n = fread(text, 1, sizeof text - 1, pipe);
-    text[n] = 0;
-    cr_assert_eq(pclose(pipe), 0, "%s", text);
-    if (strncmp(text, "skipped", 7) == 0)
-        cr_skip_test("%s: no Python package that runs it", format);
+    run_reader(command, sizeof command);
+}
+
+/* Every example that has a forward, in batches of 4 and of 3. What it takes is the first field of the
+ * golden data, or the entry's own `input`. */
+static void compare_examples(const char *format) {
+    json_t *entries = json_load_file(getenv("LHOST_TEST_GOLDEN"), 0, NULL), *entry;
+    const char *name;
+    char command[8192];
+    size_t n = (size_t)snprintf(command, sizeof command, "'%s' '%s' %s", reader(),
+                                getenv("LHOST_TEST_EXPORT_READER"), format);
+
+    cr_assert(entries);
+    cr_assert_eq(symlink(getenv("LHOST_TEST_EXAMPLES"), "x"), 0);
+    json_object_foreach(entries, name, entry) {
+        const char *input = json_string_value(json_object_get(entry, "input"));
+        const char *fields = input ? input : json_string_value(json_object_get(entry, "fields"));
+        const char *options = json_string_value(json_object_get(entry, "options"));
+
+        if (json_is_false(json_object_get(entry, "forward")))
+            continue;
+        cr_assert_eq(
+            run("export --model x/%s.so --data p/golden.so --data.fields %s --%s %s.out %s", name,
+                fields, format, name, options),
+            0, "%s: %s", name, said());
+        for (int batch = 4; batch >= 3; batch--) {
+            cr_assert_eq(run("predict --model x/%s.so --data p/golden.so --data.fields %s "
+                             "--data.batch_size %d --data.batches 2 --default_root_dir %s-%d "
+                             "--enable_progress_bar false %s",
+                             name, fields, batch, name, batch, options),
+                         0, "%s: %s", name, said());
+            n += (size_t)snprintf(
+                command + n, sizeof command - n,
+                " '%.*s' %s.out %s-%d/lightning_logs/version_0/predictions.safetensors %d",
+                (int)strcspn(fields, ";"), fields, name, name, batch, batch);
+        }
+    }
+    run_reader(command, sizeof command);
+    json_decref(entries);
+}
+
+Test(export, onnxruntime_runs_the_examples) {
+    compare_examples("onnx");
+}
+
+Test(export, torch_runs_the_examples) {
+    compare_examples("torchscript");
 }
 
 Test(export, onnxruntime_gives_the_same_results) {

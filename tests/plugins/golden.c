@@ -94,10 +94,11 @@ static lh_status train_dataloader(lh_ctx *c, void *self) {
 
     for (int32_t k = 0; k < s->n_fields; k++)
         fields[k] = s->fields[k].shape;
-    return lh_loader(c, .dataset = lh_dataset_map(
-                            c, .length = batch_size * lh_hparam_int(c, "batches"),
-                            .get_item = get_item, .user = s, .n_fields = s->n_fields,
-                            .fields = fields),
+    return lh_loader(c,
+                     .dataset =
+                         lh_dataset_map(c, .length = batch_size * lh_hparam_int(c, "batches"),
+                                        .get_item = get_item, .user = s, .n_fields = s->n_fields,
+                                        .fields = fields),
                      .batch_size = batch_size);
 }
 
@@ -107,6 +108,7 @@ static const lh_datamodule data = {
     .state_size = sizeof(struct state),
     .setup = setup,
     .train_dataloader = train_dataloader,
+    .predict_dataloader = train_dataloader,
 };
 
 static uint32_t stream_of(const char *name) {

@@ -191,7 +191,7 @@ static lh_tensor *angles(const lh__check *c, int32_t ndim, const int64_t *shape,
 
         for (int64_t i = 0; i < t; i++) {
             double *at = (double *)table->view.data + i * d + j * step;
-            double angle = (double)(c->ints[0] + i) * frequency;
+            double angle = ((double)c->ints[0] + (double)i) * frequency;
 
             at[0] = sine ? -sin(angle) : cos(angle);
             at[other] = sine ? sin(angle) : cos(angle);

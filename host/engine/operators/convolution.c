@@ -57,8 +57,10 @@ static lh_status check_operands(const lh__check *c, places *at) {
         if (weight->shape[2 + d] < 1)
             return lh__reject(c, LH_ESHAPE, "the kernel has no extent on spatial axis %d", d);
         if (c->ints[at->stride + d] > INT32_MAX || c->ints[at->dilation + d] > INT32_MAX ||
-            c->ints[at->padding + d] > INT32_MAX)
-            return lh__reject(c, LH_EINVAL, "stride, padding and dilation have to be below 2^31");
+            c->ints[at->padding + d] > INT32_MAX || x->shape[2 + d] > INT32_MAX ||
+            weight->shape[2 + d] > INT32_MAX)
+            return lh__reject(c, LH_EINVAL,
+                              "extents, stride, padding and dilation have to be below 2^31");
     }
     groups = c->ints[at->groups];
     if (groups < 1 || x->shape[1] % groups || weight->shape[0] % groups)

@@ -131,7 +131,7 @@ static lh_status check_pad(const lh__check *c, int32_t d, int64_t n) {
 
 static lh_status shape_pad(lh__check *c) {
     const lh__view *x = lh__in(c, 0);
-    lh_status status = LH_OK;
+    lh_status status;
 
     if (c->ints[0] < LH_PAD_CONSTANT || c->ints[0] > LH_PAD_REPLICATE)
         return lh__reject(c, LH_EINVAL, "%lld is no mode; use LH_PAD_CONSTANT, ...",
@@ -141,11 +141,12 @@ static lh_status shape_pad(lh__check *c) {
                           "%d numbers of elements; a pair is needed for each of at most %d axes",
                           c->n_ints - 1, x->ndim);
     c->out.ndim = x->ndim;
-    for (int32_t d = 0; d < x->ndim && status == LH_OK; d++) {
-        status = check_pad(c, d, x->shape[d]);
+    for (int32_t d = 0; d < x->ndim; d++) {
+        if ((status = check_pad(c, d, x->shape[d])) != LH_OK)
+            return status;
         c->out.shape[d] = x->shape[d] + pad_before(c, d) + pad_after(c, d);
     }
-    return status;
+    return LH_OK;
 }
 
 static lh_status shape_flip(lh__check *c) {
@@ -303,13 +304,15 @@ static lh_status shape_slice(lh__check *c) {
     n = x->shape[c->ints[0]], start = c->ints[1], end = c->ints[2], step = c->ints[3];
     if (step < 1)
         return lh__reject(c, LH_EINVAL, "step %lld has to be positive", (long long)step);
+    if (step > n)
+        step = n ? n : 1;
     start += start < 0 ? n : 0;
     end += end < 0 ? n : 0;
     if (start < 0 || end > n || end < start)
         return lh__reject(c, LH_ESHAPE, "[%lld, %lld) is outside axis %lld of length %lld",
                           (long long)c->ints[1], (long long)c->ints[2], (long long)c->ints[0],
                           (long long)n);
-    c->ints[1] = start, c->ints[2] = end;
+    c->ints[1] = start, c->ints[2] = end, c->ints[3] = step;
     c->out = lh__view_slice(x, c->ints[0], start, (end - start + step - 1) / step, step);
     c->is_view = 1;
     return LH_OK;
@@ -551,7 +554,7 @@ static const lh__row rows[] = {
 
     /* what gradients are made of */
     {LH__OP_SLICE_GRAD, "slice_grad", "g", {1, 1}, {4, LH__ANY}, {0, 0}, LH__LANDS, LH__AS_IS,
-     lh__shape_tail, {d_slice_grad}, NULL},
+     lh__shape_tail, {d_slice_grad}, lh__compose_contiguous},
     {LH__OP_GATHER_GRAD, "gather_grad", "g index", {2, 2}, {1, LH__ANY}, {0, 0}, LH__LANDS,
      LH__ANY_INDEX, lh__shape_tail, {d_gather_grad}, lh__compose_contiguous},
     {LH__OP_INDEX_SELECT_GRAD, "index_select_grad", "g index", {2, 2}, {1, LH__ANY}, {0, 0},

@@ -56,16 +56,13 @@ static int64_t windows_of(const window *w, int64_t ceil_mode) {
 static lh_status check_window(const lh__check *c, const window *w, int32_t d, int64_t n) {
     int64_t reach = (w->kernel - 1) * w->dilation + 1;
 
-    if (w->padding < 0 || w->padding > w->kernel / 2)
-        return lh__reject(c, LH_EINVAL,
-                          "padding %lld on spatial axis %d has to be 0 to half of the kernel, %lld",
-                          (long long)w->padding, d, (long long)w->kernel);
     if (n < 1)
         return lh__reject(c, LH_ESHAPE,
                           "the kernel reaches over %lld positions of spatial axis %d; x with its "
                           "padding has %lld",
                           (long long)reach, d, (long long)(w->extent + 2 * w->padding));
-    for (int64_t o = 0; o < n; o++) {
+    /* Only windows that begin in the padding, and the last, can miss x. */
+    for (int64_t o = 0; o < n; o = o * w->stride < w->padding || o + 1 == n ? o + 1 : n - 1) {
         int64_t at = o * w->stride - w->padding;
         int64_t skip = at < 0 ? (-at + w->dilation - 1) / w->dilation : 0;
 
@@ -94,6 +91,11 @@ static lh_status shape_pool(lh__check *c) {
             w.stride > INT32_MAX || w.dilation > INT32_MAX)
             return lh__reject(c, LH_EINVAL,
                               "kernel, stride and dilation have to be at least 1, below 2^31");
+        if (w.padding < 0 || w.padding > w.kernel / 2)
+            return lh__reject(
+                c, LH_EINVAL,
+                "padding %lld on spatial axis %d has to be 0 to half of the kernel, %lld",
+                (long long)w.padding, d, (long long)w.kernel);
         n = windows_of(&w, c->ints[max ? 4 * axes : 3 * axes]);
         if ((status = check_window(c, &w, d, n)) != LH_OK)
             return status;
@@ -291,6 +293,21 @@ static lh_tensor *selected(lh__engine *e, lh_tensor *x, int64_t axis, lh_tensor 
     return op(e, LH_OP_INDEX_SELECT, 2, (lh_tensor *[]){x, index}, 1, &axis, 0, NULL);
 }
 
+/* The most that a window of n over an axis of `extent` = q n + r looks at: q, and 1 more when r is
+ * not 0, and yet 1 more when some window begins and ends within a position. */
+static int64_t longest_window(int64_t n, int64_t extent) {
+    int64_t q = extent / n, r = extent % n, divisor = r, rest = n;
+
+    if (r == 0)
+        return q;
+    while (rest) {
+        int64_t next = divisor % rest;
+
+        divisor = rest, rest = next;
+    }
+    return q + 1 + (r > divisor);
+}
+
 /* Windows of different lengths are made equally long by repeating their last element; the maximum
  * is where it was. */
 static lh_tensor *compose_adaptive_max_pool(lh__check *c) {
@@ -299,14 +316,9 @@ static lh_tensor *compose_adaptive_max_pool(lh__check *c) {
     lh_tensor *y = c->in[0];
 
     for (int32_t d = 0; d < axes && y; d++) {
-        int64_t n = c->ints[d], extent = y->view.shape[SPATIAL + d], longest = extent / n;
+        int64_t n = c->ints[d], extent = y->view.shape[SPATIAL + d], longest = longest_window(n, extent);
         lh_tensor *index;
 
-        for (int64_t o = 0; o < n; o++) {
-            int64_t length = adaptive_end(o, n, extent) - adaptive_begin(o, n, extent);
-
-            longest = length > longest ? length : longest;
-        }
         ints[d] = ints[axes + d] = longest;
         ints[3 * axes + d] = 1;
         if (even)

@@ -17,6 +17,32 @@ static lh_status shape_fill(lh__check *c) {
     return lh__shape_from(c, 1);
 }
 
+static lh_status shape_uniform(lh__check *c) {
+    if (!(c->call->reals[0] <= c->call->reals[1]))
+        return lh__reject(c, LH_EINVAL, "the bounds %g and %g are not in order", c->call->reals[0],
+                          c->call->reals[1]);
+    return shape_fill(c);
+}
+
+static lh_status shape_normal(lh__check *c) {
+    if (!(c->call->reals[1] >= 0.0))
+        return lh__reject(c, LH_EINVAL, "the standard deviation %g can't be negative",
+                          c->call->reals[1]);
+    return shape_fill(c);
+}
+
+/* O(elements). */
+static lh_status shape_bernoulli(lh__check *c) {
+    const lh__view *p = lh__in(c, 0);
+
+    for (int64_t i = 0, n = lh__view_numel(p); i < n; i++)
+        if (!(lh__get(p, i) >= 0.0 && lh__get(p, i) <= 1.0))
+            return lh__reject(c, LH_EINVAL,
+                              "%g at element %lld is no probability; take the sigmoid of logits",
+                              lh__get(p, i), (long long)i);
+    return lh__shape_same(c);
+}
+
 static lh_status shape_randint(lh__check *c) {
     if (c->ints[0] >= c->ints[1])
         return lh__reject(c, LH_EINVAL, "no integer is at least %lld and less than %lld",
@@ -67,17 +93,22 @@ static lh_tensor *d_dropout(lh__engine *e, const lh__node *n, int32_t i, lh_tens
     return op1_real(e, LH__OP_DROPOUT_MASK, g, n->reals[0]);
 }
 
+/* Where nothing is dropped, the identity. */
+static lh_tensor *compose_dropout(lh__check *c) {
+    return c->call->reals[0] > 0 ? NULL : c->in[0];
+}
+
 /* clang-format off */
 static const lh__row rows[] = {
     {LH_OP_FULL, "full", "", {0, 0}, {1, LH__ANY}, {1, 1}, 0, LH__GIVEN, shape_fill, {0}, NULL},
     {LH_OP_UNIFORM, "uniform", "", {0, 0}, {1, LH__ANY}, {2, 2}, LH__RANDOM, LH__GIVEN_REAL,
-     shape_fill, {0}, NULL},
+     shape_uniform, {0}, NULL},
     {LH_OP_NORMAL, "normal", "", {0, 0}, {1, LH__ANY}, {2, 2}, LH__RANDOM, LH__GIVEN_REAL,
-     shape_fill, {0}, NULL},
+     shape_normal, {0}, NULL},
     {LH_OP_BERNOULLI, "bernoulli", "p", {1, 1}, {0, 0}, {0, 0}, LH__RANDOM, LH__REALS,
-     lh__shape_same, {0}, NULL},
+     shape_bernoulli, {0}, NULL},
     {LH_OP_DROPOUT, "dropout", "x", {1, 1}, {0, 0}, {1, 1}, LH__RANDOM | LH__TRAIN_ONLY, LH__REALS,
-     shape_dropout, {d_dropout}, NULL},
+     shape_dropout, {d_dropout}, compose_dropout},
     {LH_OP_ARANGE, "arange", "", {0, 0}, {2, 2}, {2, 2}, 0, LH__GIVEN, shape_fill, {0}, NULL},
     {LH_OP_RANDINT, "randint", "", {0, 0}, {2, LH__ANY}, {0, 0}, LH__RANDOM, LH__POSITION,
      shape_randint, {0}, NULL},

@@ -78,9 +78,22 @@ static inline int lh_has_metric(lh_ctx *c, const char *name) {
     return c->host->has_metric(c, name) == LH_OK;
 }
 
-/* Keeps a tensor beside the loss in the outputs of a step, for *_epoch_end and *_batch_end. */
+/* Keeps a tensor beside the loss in the outputs of a step, for *_epoch_end and *_batch_end; in
+ * predict_step, beside the predictions in predictions.safetensors. A name has 47 characters at
+ * most. */
 static inline lh_status lh_output(lh_ctx *c, const char *name, lh_tensor *t) {
     return c->host->output(c, name, t);
+}
+
+/* In the hooks that get outputs: how many steps they are of, and a tensor of step i by name,
+ * "loss", "prediction" or what lh_output gave; NULL if that step has none. */
+static inline int64_t lh_outputs_count(lh_ctx *c, const lh_outputs *o) {
+    return c->host->outputs_count(c, o);
+}
+
+static inline lh_tensor *lh_outputs_get(lh_ctx *c, const lh_outputs *o, int64_t i,
+                                        const char *name) {
+    return c->host->outputs_get(c, o, i, name);
 }
 
 /* Properties of the trainer: LH_CURRENT_EPOCH ..., LH_LOG_DIR ... */

@@ -31,6 +31,35 @@ Test(index, copies_and_casts_agree) {
 }
 
 /* A reshape of what is no view: the elements in the order of x. */
+/* Matrices whose columns lie a multiple of 1 KiB apart, among other axes, of lengths that tiles don't
+ * divide; and the same of columns nearby. */
+Test(index, transposed_copies_agree) {
+    static const struct {
+        int64_t shape[4];
+        int32_t order[4];
+    } cases[] = {
+        {{1, 1, 67, 256}, {0, 1, 3, 2}},  {{1, 1, 8, 1024}, {0, 1, 3, 2}},
+        {{3, 19, 16, 32}, {0, 2, 3, 1}},  {{2, 33, 1, 512}, {3, 0, 2, 1}},
+        {{2, 9, 7, 256}, {0, 2, 3, 1}},   {{2, 33, 5, 256}, {2, 3, 0, 1}},
+        {{2, 3, 256, 256}, {1, 0, 3, 2}}, {{4, 40, 3, 31}, {0, 2, 3, 1}},
+        {{0, 16, 1, 256}, {0, 2, 3, 1}},  {{5, 7, 7, 256}, {0, 3, 1, 2}},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int d = 0; d < 5; d++) {
+            lh__view base = operand(dtypes[d], 4, cases[i].shape, CONTIGUOUS), x = base;
+            trial t;
+
+            for (int32_t k = 0; k < 4; k++) {
+                x.shape[k] = base.shape[cases[i].order[k]];
+                x.stride[k] = base.stride[cases[i].order[k]];
+            }
+            t = trial_of(LH__OP_COPY, 1, dtypes[d], 4, x.shape);
+            t.in[0] = &x;
+            expect_agreement(&t, "transposed copy");
+        }
+}
+
 Test(index, reshape_keeps_the_order) {
     int64_t shape[] = {3, 4}, flat[] = {12};
     lh__view x = operand(LH_F32, 2, shape, TRANSPOSED);

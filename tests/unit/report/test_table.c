@@ -101,6 +101,29 @@ Test(table, unicode_lines_are_as_wide) {
     free(text);
 }
 
+static void print_comparison(FILE *out) {
+    json_t *models = json_loads("[{\"model\":\"a\",\"parameters\":1234567,\"seconds\":3.25,"
+                                "\"metrics\":{\"test_acc\":0.975}},"
+                                "{\"model\":\"longer\",\"parameters\":10,\"seconds\":1,"
+                                "\"metrics\":{\"test_loss\":2,\"test_acc\":null}}]",
+                                0, NULL);
+
+    lh__comparison_print(models, 0, out);
+    json_decref(models);
+}
+
+Test(table, one_row_per_model) {
+    char *text = text_of(print_comparison);
+
+    cr_expect_str_eq(text, "+--------+------------+------------+------------+------------+\n"
+                           "| Model  | Params     | Seconds    | test_acc   | test_loss  |\n"
+                           "+--------+------------+------------+------------+------------+\n"
+                           "| a      | 1.2 M      | 3.2        | 0.975      |            |\n"
+                           "| longer | 10         | 1.0        |            | 2          |\n"
+                           "+--------+------------+------------+------------+------------+\n");
+    free(text);
+}
+
 Test(table, json_has_full_names_and_no_nan) {
     json_t *got = lh__results_json(results, 2);
     json_t *want =

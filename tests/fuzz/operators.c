@@ -1,0 +1,408 @@
+/* operators.c - small programs of operator calls, on both devices: each call is computed or refused
+ * with a message that names the operator and the author's line, and the devices agree on which.
+ *
+ * The input is read as statements: leaves of any dtype, layout and content, calls with plausible
+ * and with wild integers and reals, gradients of gradients, backward passes, modes. A statement's
+ * number is its line. What the tensors of a program hold may be seen by later statements.
+ */
+#include "engine/catalogue.h"
+#include "engine/params.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+/* The engines' memory ends soon: a result that doesn't fit is refused, not waited for. */
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
+    return size <= 4 << 20 ? __real_aligned_alloc(alignment, size) : NULL;
+}
+
+enum {
+    DEVICES = 2,
+    MOST_STATEMENTS = 32,
+    MOST_TENSORS = 64,
+    MOST_ELEMENTS = 512, /* of a tensor that is used again */
+    MOST_INPUTS = 10,
+    MOST_NUMBERS = LH__MAX_INTS + 2
+};
+
+typedef struct program {
+    const uint8_t *next, *end;
+    lh__engine *engine[DEVICES];
+    lh__error err[DEVICES];
+    lh_tensor *tensor[MOST_TENSORS][DEVICES];
+    int32_t n_tensors, line;
+} program;
+
+static uint8_t byte_of(program *p) {
+    return p->next < p->end ? *p->next++ : 0;
+}
+
+static _Noreturn void fail(const program *p, int32_t device, const char *what) {
+    fprintf(stderr, "line %d, %s: %s: %d \"%s\"\n", p->line,
+            lh__engine_get_options(p->engine[device])->device, what, p->err[device].code,
+            p->err[device].text);
+    abort();
+}
+
+/* Numbers: mostly small, some that no call can mean well. */
+
+static int64_t integer_of(program *p) {
+    static const int64_t wild[] = {
+        INT64_MIN, INT64_MAX, INT64_MAX / 2,    INT64_MAX / 8, -INT64_MAX, INT32_MAX, INT32_MIN,
+        UINT32_MAX, 1 << 20,  (int64_t)1 << 40, 1 << 30,       100,        -100,      1000,
+    };
+    uint8_t b = byte_of(p);
+
+    return b >= 240 ? wild[(b - 240) % (int)(sizeof wild / sizeof *wild)] : b % 12 - 3;
+}
+
+static double real_of(program *p) {
+    static const double some[] = {
+        0,   1,        2,         0.5,   1e-5,   0.1,    -1,      20, -0.5, 3,
+        NAN, INFINITY, -INFINITY, 1e300, -1e300, 5e-324, -1e-300, 64, 1e19, -0.0,
+    };
+
+    return some[byte_of(p) % (sizeof some / sizeof *some)];
+}
+
+/* How many of what a row takes from `count.min` to `count.max`; sometimes another number. */
+static int32_t count_of(program *p, lh__count count, int32_t most) {
+    uint8_t b = byte_of(p);
+    int32_t max = count.max == LH__ANY ? count.min + 5 : count.max;
+    int32_t n = b >= 250 ? (b - 250) * 5 : count.min + b % (max - count.min + 1);
+
+    return n < most ? n : most;
+}
+
+/* Tensors. */
+
+static lh_tensor **tensor_of(program *p) {
+    return p->tensor[byte_of(p) % p->n_tensors];
+}
+
+/* Keeps what a statement gave, unless it is too large to go on with. */
+static void keep(program *p, lh_tensor *const *t) {
+    if (!t[0] || !t[1] || p->n_tensors == MOST_TENSORS ||
+        lh__view_numel(&t[0]->view) > MOST_ELEMENTS)
+        return;
+    memcpy(p->tensor[p->n_tensors++], t, sizeof *p->tensor);
+}
+
+static void fill(program *p, int32_t dtype, int64_t n, void *data) {
+    uint8_t kind = byte_of(p);
+
+    for (int64_t i = 0; i < n; i++) {
+        double real = kind & 1 ? real_of(p) : (double)((i * 7 + kind) % 11) / 4 - 1;
+
+        if (dtype == LH_F64)
+            ((double *)data)[i] = real;
+        else if (dtype == LH_F32)
+            ((float *)data)[i] = (float)real;
+        else if (dtype == LH_I64)
+            ((int64_t *)data)[i] = kind & 1 ? integer_of(p) : (i + kind) % 3;
+        else if (dtype == LH_I32)
+            ((int32_t *)data)[i] = (int32_t)((i + kind) % 3);
+        else if (dtype == LH_BOOL)
+            ((uint8_t *)data)[i] = (i + kind) % 2 == 0;
+        else if (dtype == LH_U8)
+            ((uint8_t *)data)[i] = kind & 1 ? byte_of(p) : (uint8_t)(i % 3);
+        else
+            ((uint16_t *)data)[i] = (uint16_t)(kind & 1 ? byte_of(p) << 8 : (i % 3) << 14);
+    }
+}
+
+/* Calls. */
+
+static lh_op_call call_of(const program *p, uint32_t op) {
+    return (lh_op_call){
+        .struct_size = sizeof(lh_op_call), .op = op, .line = p->line, .file = "fuzz.c"};
+}
+
+/* The text names the line, and the operator where there is one. */
+static void check_refusal(program *p, int32_t device, const char *name) {
+    const lh__error *err = &p->err[device];
+    char place[64];
+
+    snprintf(place, sizeof place, "fuzz.c:%d: %s", p->line, name ? name : "there is no operator");
+    if (err->code == LH_OK)
+        fail(p, device, "no result and no error");
+    if (strncmp(err->text, place, strlen(place)) != 0)
+        fail(p, device, place);
+    if (strstr(err->text, "error in the engine"))
+        fail(p, device, "not the author's error");
+}
+
+/* Memory, and values that differ in their last bits, may make a difference. */
+static int32_t may_differ(const lh__error *err) {
+    return err->code == LH_ENOMEM || err->code == LH_EINVAL || err->code == LH_ESTATE;
+}
+
+static void check_agreement(program *p, lh_tensor *const *t) {
+    for (int32_t d = 0; d < DEVICES; d++)
+        if (t[d] && p->err[d].code != LH_OK)
+            fail(p, d, "a result and an error");
+    if (!t[0] != !t[1] && !may_differ(&p->err[t[0] ? 1 : 0]))
+        fail(p, t[0] ? 1 : 0, "refused by one device only");
+    if (t[0] && t[1]) {
+        const lh__view *a = &t[0]->view, *b = &t[1]->view;
+
+        if (a->dtype != b->dtype || a->ndim != b->ndim ||
+            memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) != 0)
+            fail(p, 0, "the devices differ in dtype or shape");
+    }
+    if (!t[0] && !t[1] && p->err[0].code != p->err[1].code && !may_differ(&p->err[0]) &&
+        !may_differ(&p->err[1]))
+        fail(p, 0, "the devices differ in the error");
+}
+
+/* The call on each device; the numbers are where a sanitizer sees a step beyond them. */
+static void run(program *p, lh_op_call call, lh_tensor *(*in)[DEVICES], lh_tensor **out) {
+    const lh__row *row = call.op < LH__OP_RELU_GRAD ? lh__row_of(call.op) : NULL;
+    int64_t *ints = malloc((size_t)call.n_ints * sizeof *ints);
+    double *reals = malloc((size_t)call.n_reals * sizeof *reals);
+    lh_tensor **inputs = malloc((size_t)call.n_inputs * sizeof *inputs);
+
+    for (int32_t i = 0; i < call.n_ints; i++)
+        ints[i] = call.ints[i];
+    for (int32_t i = 0; i < call.n_reals; i++)
+        reals[i] = call.reals[i];
+    for (int32_t d = 0; d < DEVICES; d++) {
+        p->err[d] = (lh__error){0};
+        for (int32_t i = 0; i < call.n_inputs; i++)
+            inputs[i] = in[i][d];
+        call.inputs = inputs, call.ints = ints, call.reals = reals;
+        out[d] = lh__op(p->engine[d], &call);
+        if (!out[d])
+            check_refusal(p, d, row ? row->name : NULL);
+    }
+    check_agreement(p, out);
+    free(inputs);
+    free(reals);
+    free(ints);
+}
+
+static void call_operator(program *p, uint32_t op) {
+    const lh__row *row = op < LH__OP_RELU_GRAD ? lh__row_of(op) : NULL;
+    lh_op_call call = call_of(p, op);
+    lh_tensor *in[MOST_INPUTS][DEVICES], *out[DEVICES];
+    int64_t ints[MOST_NUMBERS];
+    double reals[MOST_NUMBERS];
+
+    call.n_inputs = count_of(p, row ? row->in : (lh__count){0, 3}, MOST_INPUTS);
+    call.n_ints = count_of(p, row ? row->ints : (lh__count){0, 3}, MOST_NUMBERS);
+    call.n_reals = count_of(p, row ? row->reals : (lh__count){0, 3}, MOST_NUMBERS);
+    for (int32_t i = 0; i < call.n_inputs; i++)
+        memcpy(in[i], tensor_of(p), sizeof *in);
+    for (int32_t i = 0; i < call.n_ints; i++)
+        ints[i] = integer_of(p);
+    for (int32_t i = 0; i < call.n_reals; i++)
+        reals[i] = real_of(p);
+    call.ints = ints, call.reals = reals;
+    run(p, call, in, out);
+    keep(p, out);
+}
+
+/* The operator with one input and these integers. */
+static int32_t apply(program *p, uint32_t op, lh_tensor **t, int32_t n_ints, const int64_t *ints) {
+    lh_op_call call = call_of(p, op);
+    lh_tensor *in[1][DEVICES];
+
+    call.n_ints = n_ints, call.ints = ints;
+    memcpy(in[0], t, sizeof *in);
+    run(p, call, in, t);
+    return t[0] && t[1];
+}
+
+/* Transposed, every second element of an axis, repeated along a new one, or as it is. */
+static void view(program *p, lh_tensor **t) {
+    uint8_t kind = byte_of(p);
+    int32_t ndim = t[0]->view.ndim, axis = ndim ? kind / 4 % ndim : 0;
+    int64_t ints[1 + LH_MAX_DIMS] = {2};
+
+    if (kind % 4 == 1 && ndim > 0) {
+        for (int32_t k = 0; k < ndim; k++)
+            ints[k] = (k + axis) % ndim;
+        apply(p, LH_OP_PERMUTE, t, ndim, ints);
+    } else if (kind % 4 == 2 && ndim > 0) {
+        apply(p, LH_OP_SLICE, t, 4, (int64_t[]){axis, 0, t[0]->view.shape[axis], 2});
+    } else if (kind % 4 == 3 && ndim < LH_MAX_DIMS) {
+        memcpy(ints + 1, t[0]->view.shape, (size_t)ndim * sizeof *ints);
+        apply(p, LH_OP_EXPAND, t, ndim + 1, ints);
+    }
+}
+
+/* A leaf: of any dtype, at most five axes, perhaps of the shape of another tensor. */
+static void make_leaf(program *p, uint8_t kind) {
+    static const int64_t extents[] = {2, 3, 1, 4, 2, 3, 7, 0};
+    int32_t dtype = LH_F32 + kind % LH_I32, ndim = byte_of(p) % 7;
+    int64_t shape[LH_MAX_DIMS], n = 1;
+    _Alignas(64) uint8_t data[8 * MOST_ELEMENTS];
+    lh_tensor *t[DEVICES];
+
+    if (ndim == 6) {
+        const lh__view *like = &tensor_of(p)[0]->view;
+
+        ndim = like->ndim;
+        memcpy(shape, like->shape, (size_t)ndim * sizeof *shape);
+    } else {
+        for (int32_t d = 0; d < ndim; d++)
+            shape[d] = extents[byte_of(p) % 8];
+    }
+    for (int32_t d = 0; d < ndim; d++)
+        n *= shape[d];
+    if (n > MOST_ELEMENTS)
+        return;
+    fill(p, dtype, n, data);
+    for (int32_t d = 0; d < DEVICES; d++)
+        t[d] = lh__tensor_new(p->engine[d], dtype, ndim, shape, data);
+    view(p, t);
+    if (t[0] && t[1] && lh__dtype_name(dtype)[0] != 'i' && kind & 32)
+        apply(p, LH_OP_REQUIRE_GRAD, t, 0, NULL);
+    keep(p, t);
+}
+
+/* Gradients. */
+
+/* A derivative of what was computed is computed too, but for few reasons. */
+static void check_gradient_refusal(program *p, int32_t device) {
+    const lh__error *err = &p->err[device];
+    int32_t placed = strncmp(err->text, "fuzz.c:", 7) == 0 && strstr(err->text, "gradient of ");
+
+    if (err->code == LH_OK)
+        fail(p, device, "no gradient and no error");
+    if (strncmp(err->text, "backward: ", 10) == 0 || strncmp(err->text, "gradient: ", 10) == 0 ||
+        strstr(err->text, "a backward pass went through here"))
+        return;
+    if (!placed || strstr(err->text, "error in the engine") ||
+        (err->code != LH_ENOMEM && err->code != LH_ESTATE && err->code != LH_EUNSUPPORTED))
+        fail(p, device, "a gradient's error");
+}
+
+static void derive(program *p, uint8_t kind) {
+    const int64_t all = 0;
+    lh_tensor *loss[DEVICES], **x, *g[DEVICES];
+
+    memcpy(loss, tensor_of(p), sizeof loss);
+    x = tensor_of(p);
+    if (!apply(p, LH_OP_SUM, loss, 1, &all))
+        return;
+    for (int32_t d = 0; d < DEVICES; d++) {
+        p->err[d] = (lh__error){0};
+        g[d] = NULL;
+        if (kind & 2)
+            lh__backward(p->engine[d], loss[d], 1.0, kind >> 2 & 1);
+        else
+            g[d] = lh__grad_of(p->engine[d], loss[d], x[d], kind & 1);
+        if (kind & 2 ? p->err[d].code != LH_OK : !g[d])
+            check_gradient_refusal(p, d);
+        if (g[d] && (g[d]->view.dtype != x[d]->view.dtype || g[d]->view.ndim != x[d]->view.ndim))
+            fail(p, d, "a gradient unlike its tensor");
+    }
+    check_agreement(p, g);
+    keep(p, g);
+}
+
+/* The engines live on; parameters are the first tensors of every program. */
+
+static void put_new(program *p, const char *name, int32_t dtype, int32_t ndim, int32_t buffer) {
+    const int64_t shape[] = {3, 2};
+
+    for (int32_t d = 0; d < DEVICES; d++) {
+        lh__engine *e = p->engine[d];
+
+        if (!(buffer ? lh__buffer_new(e, name, dtype, ndim, shape, 0)
+                     : lh__param_new(e, name, dtype, ndim, shape, NULL)))
+            fail(p, d, "set-up");
+    }
+}
+
+static void set_up(program *p) {
+    static const char *const devices[DEVICES] = {"ref", "cpu"};
+
+    for (int32_t d = 0; d < DEVICES; d++) {
+        const lh__engine_options options = {devices[d], 1, LH_F32, 42, 0};
+
+        p->engine[d] = lh__engine_new(&options, &p->err[d]);
+        if (!p->engine[d]) {
+            fprintf(stderr, "%s\n", p->err[d].text);
+            abort();
+        }
+    }
+    put_new(p, "w", LH_F32, 1, 0);
+    put_new(p, "v", LH_F64, 2, 0);
+    put_new(p, "mean", LH_F32, 1, 1);
+    put_new(p, "var", LH_F32, 1, 1);
+    put_new(p, "count", LH_I64, 0, 1);
+    for (int32_t d = 0; d < DEVICES; d++)
+        lh__params_seal(p->engine[d]);
+}
+
+static void begin(program *p, uint8_t mode) {
+    static const double values[6] = {0.5, 1, 2, -1, 0.25, 3};
+    static const float few[3] = {0.5f, 1, 2};
+    static const int64_t count = 0;
+
+    p->n_tensors = 0;
+    p->line = 0;
+    for (int32_t d = 0; d < DEVICES; d++) {
+        lh__engine *e = p->engine[d];
+
+        p->err[d] = (lh__error){0};
+        lh__engine_set_error(e, &p->err[d]);
+        lh__step_begin(e, mode & 1 ? LH__PHASE_EVAL : LH__PHASE_TRAIN, 0);
+        lh__set_training(e, !(mode & 1));
+        lh__set_grad_enabled(e, 1);
+        lh__params_zero_grad(e);
+        for (int64_t i = 0; i < lh__param_count(e); i++) {
+            lh_tensor *t = &lh__param_at(e, i)->tensor;
+            const void *from = t->view.dtype == LH_F64   ? (const void *)values
+                               : t->view.dtype == LH_F32 ? (const void *)few
+                                                         : (const void *)&count;
+
+            lh__tensor_write(
+                e, t, from,
+                (uint64_t)(lh__view_numel(&t->view) * lh__dtype_size(t->view.dtype)));
+            p->tensor[i][d] = t;
+        }
+    }
+    p->n_tensors = (int32_t)lh__param_count(p->engine[0]);
+}
+
+static void set_mode(program *p, uint8_t kind) {
+    for (int32_t d = 0; d < DEVICES; d++)
+        if (kind & 1)
+            lh__set_training(p->engine[d], kind >> 1 & 1);
+        else
+            lh__set_grad_enabled(p->engine[d], kind >> 1 & 1);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    static program p;
+
+    if (!p.engine[0])
+        set_up(&p);
+    p.next = bytes, p.end = bytes + size;
+    begin(&p, byte_of(&p));
+    while (p.next < p.end && p.line < MOST_STATEMENTS) {
+        uint8_t kind = byte_of(&p);
+
+        p.line++;
+        if (kind < 128)
+            call_operator(&p, kind);
+        else if (kind < 192)
+            make_leaf(&p, kind);
+        else if (kind < 240)
+            derive(&p, kind);
+        else if (kind < 252)
+            set_mode(&p, kind);
+        else
+            call_operator(&p, (uint32_t)byte_of(&p) << 4);
+    }
+    return 0;
+}
