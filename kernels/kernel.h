@@ -1,10 +1,10 @@
 /* kernel.h - what a device is: a table of kernels, arithmetic on raw strided buffers.
  *
- * Invariants: a kernel allocates nothing, never fails, and reads nothing but its call; shapes and
- * dtypes were checked before (the engine's catalogue). Its result is a function of its inputs
- * alone: the same bits with any number of threads. Inputs of elementwise kernels arrive already
- * broadcast to the shape of the output (stride 0). The output is contiguous and aligned to 64
- * bytes.
+ * Invariants: a kernel allocates nothing but the pool's scratch, never fails, and reads nothing but
+ * its call; shapes and dtypes were checked before (the engine's catalogue). Its result is a
+ * function of its inputs alone: the same bits with any number of threads. Inputs of elementwise
+ * kernels arrive already broadcast to the shape of the output (stride 0). The output is contiguous
+ * and aligned to 64 bytes.
  */
 #ifndef LH_KERNELS_KERNEL_H
 #define LH_KERNELS_KERNEL_H
@@ -17,8 +17,8 @@
 /* What a call holds when it reaches a kernel. Axes are non-negative.
  *
  *   operator                     inputs                     ints                     reals
- *   SUM MEAN AMAX AMIN           x                          keepdim, axes (none: all)
- *   ARGMAX                       x                          axis, keepdim
+ *   SUM MEAN PROD AMAX AMIN      x                          keepdim, axes (none: all)
+ *   ARGMAX ARGMIN                x                          axis, keepdim
  *   CONCAT                       n of them                  axis
  *   GATHER INDEX_SELECT          x, index                   axis
  *   SOFTMAX LOG_SOFTMAX          x                          axis
@@ -30,7 +30,8 @@
  *   FULL UNIFORM NORMAL          none                       ignored                  as in ops.h
  *   CAST CONTIGUOUS RESHAPE COPY x                          ignored: y has the dtype, and as many
  *                                                           elements, in the order of x
- *   the rest of ops.h            broadcast to y             -                        as in ops.h
+ *   elementwise                  broadcast to y             -                        as in ops.h
+ *   the rest of ops.h            as in ops.h                as in ops.h              as in ops.h
  *
  * Inputs of one elementwise call may differ in dtype; all-integer calls compute in 64 bits.
  * A target or index out of range is never followed: losses, accuracy and selected elements become
@@ -38,8 +39,9 @@
  * NULL.
  */
 
-/* Operators that only the engine records: what gradients are made of. In comments, g is the
- * gradient of the output y of the public operator with input x. The output has the shape of x. */
+/* Operators that only the engine calls: what gradients and compositions are made of. In comments, g
+ * is the gradient of the output y of the public operator with input x. The output has the shape of
+ * x where nothing else is said. */
 enum {
     LH__OP_RELU_GRAD = 512,   /* (g, y): g where y > 0, else 0 */
     LH__OP_SIGMOID_GRAD,      /* (g, y): g y (1 - y) */
@@ -75,11 +77,11 @@ enum {
     LH__OP_LAYER_NORM_GRAD, /* (g, x[, weight]) ints axes; reals eps */
     LH__OP_RMS_NORM_GRAD,   /* (g, x[, weight]) ints axes; reals eps */
     LH__OP_RNN_GRAD,        /* (g, y, w_hh) ints as RNN: gradient to x, (t, n, hidden) */
-    LH__OP_LSTM_GRAD, /* (g, y, c, w_hh): to x and to each step's c before, (t, n, 5 hidden) */
-    LH__OP_GRU_GRAD,  /* (g, y, h, w_hh): to x, to W_hh h + b_hh, to each step's h before
-                         apart from what comes through W_hh, (t, n, 7 hidden) */
-    LH__OP_BCE,       /* (p, target): the loss of each element, logarithms >= -100 */
-    LH__OP_BCE_GRAD,  /* (g, p, target): g (p - target) / max(p (1 - p), 1e-12) */
+    LH__OP_LSTM_GRAD,  /* (g, y, c, w_hh): to x and to each step's c before, (t, n, 5 hidden) */
+    LH__OP_GRU_GRAD,   /* (g, y, h, w_hh): to x, to W_hh h + b_hh, to each step's h before
+                          apart from what comes through W_hh, (t, n, 7 hidden) */
+    LH__OP_BCE,        /* (p, target): the loss of each element, logarithms >= -100 */
+    LH__OP_BCE_GRAD,   /* (g, p, target): g (p - target) / max(p (1 - p), 1e-12) */
     LH__OP_BCE_LOGITS, /* (logits, target): the loss of each element */
     LH__OP_LIMIT
 };

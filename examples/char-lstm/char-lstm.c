@@ -42,8 +42,8 @@ static lh_status setup(lh_ctx *c, void *self, int32_t stage) {
 
     m->text = text_read(c);
     if (m->text && m->text->classes > lh_hparam_int(c, "vocab_size"))
-        return lh_fail(c, LH_EINVAL, "the text has %lld different characters: --model.vocab_size",
-                       (long long)m->text->classes);
+        return lh_fail(c, LH_EINVAL, "the text has %d different characters: --model.vocab_size %d",
+                       (int)m->text->classes, (int)m->text->classes);
     return LH_OK;
 }
 

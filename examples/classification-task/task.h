@@ -69,13 +69,14 @@ static lh_status task_test_step(lh_ctx *c, void *self, lh_batch *batch, int64_t 
     return lh_log_meter(c, "test_f1", t->test_f1, 0);
 }
 
-/* The class; beside it, as "probability", how sure the model is of every class. */
+/* The scores; beside them how sure the model is of every class, and the class. */
 static lh_tensor *task_predict_step(lh_ctx *c, void *self, const lh_batch *batch,
                                     int64_t batch_idx) {
     lh_tensor *logits = forward(c, self, lh_batch_get(c, batch, 0));
 
     lh_output(c, "probability", lh_softmax(c, logits, 1));
-    return lh_argmax(c, logits, 1);
+    lh_output(c, "class", lh_argmax(c, logits, 1));
+    return logits;
 }
 
 static lh_status task_configure_optimizers(lh_ctx *c, void *self) {

@@ -1,23 +1,14 @@
 /* catalogue.c - the families of operators, as one table. */
 #include "engine/catalogue.h"
 
-extern const lh__family lh__classes, lh__embedding, lh__normalization;
-extern const lh__family lh__activation;
-extern const lh__family lh__convolution;
-extern const lh__family lh__pooling;
-extern const lh__family lh__attention, lh__recurrent;
-extern const lh__family lh__order;
-extern const lh__family lh__arithmetic, lh__reduction, lh__layout, lh__product, lh__loss,
-    lh__random;
+extern const lh__family lh__activation, lh__arithmetic, lh__attention, lh__classes, lh__convolution,
+    lh__embedding, lh__layout, lh__loss, lh__normalization, lh__order, lh__pooling, lh__product,
+    lh__random, lh__recurrent, lh__reduction;
 
 static const lh__family *const families[] = {
-    &lh__classes, &lh__embedding, &lh__normalization,
-    &lh__activation,
-    &lh__convolution,
-    &lh__pooling,
-    &lh__attention, &lh__recurrent,
-    &lh__order,
-    &lh__arithmetic, &lh__reduction, &lh__layout, &lh__product, &lh__loss, &lh__random,
+    &lh__activation, &lh__arithmetic, &lh__attention, &lh__classes,       &lh__convolution,
+    &lh__embedding,  &lh__layout,     &lh__loss,      &lh__normalization, &lh__order,
+    &lh__pooling,    &lh__product,    &lh__random,    &lh__recurrent,     &lh__reduction,
 };
 
 enum { N_FAMILIES = sizeof families / sizeof *families };

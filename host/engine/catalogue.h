@@ -77,7 +77,8 @@ enum {
 };
 
 /* Computes the result of a checked call with other operators, whose gradients then make up its own.
- * NULL without an error recorded: this call goes to the row's kernel. */
+ * NULL without an error recorded: this call goes to the row's kernel, with the inputs that it then
+ * has. */
 typedef lh_tensor *lh__compose(lh__check *c);
 
 typedef struct lh__count {

@@ -56,10 +56,10 @@ int32_t lh__set_training(lh__engine *e, int32_t on);
 int32_t lh__is_training(const lh__engine *e);
 int32_t lh__set_grad_enabled(lh__engine *e, int32_t on);
 
-/* One operator (codes of lhost/ops.h; those of kernels/kernel.h only in gradients, which know that
- * the shapes fit). NULL on an error, which names the operator, its operands' shapes and dtypes, and
- * the author's file and line; NULL, unrecorded, when an input is NULL (an optional one is left out
- * by a smaller n_inputs). Inputs are of this step, or parameters. */
+/* One operator (codes of lhost/ops.h; those of kernels/kernel.h only in gradients and compositions,
+ * which know that the shapes fit). NULL on an error, which names the operator, its operands' shapes
+ * and dtypes, and the author's file and line; NULL, unrecorded, when an input is NULL (an optional
+ * one is left out by a smaller n_inputs). Inputs are of this step, or parameters. */
 lh_tensor *lh__op(lh__engine *e, const lh_op_call *call);
 
 /* Who sees the calls of an engine: every call that makes a tensor, its inputs and ints as the
@@ -99,7 +99,7 @@ lh_status lh__backward(lh__engine *e, lh_tensor *loss, double scale, int32_t ret
 /* Gradient of the scalar `loss` to `x`, a tensor of this step that required a gradient when it was
  * used; a tensor of this step, or NULL. Adds to no parameter's gradient, leaves the tape as it is.
  * With create_graph the gradient is itself on the tape, so that a loss may be made of it; an
- * operator without a second derivative then ends the graph with an error in lh__backward. */
+ * operator on the way that has no second derivative is then an error. */
 lh_tensor *lh__grad_of(lh__engine *e, lh_tensor *loss, lh_tensor *x, int32_t create_graph);
 
 /* Bytes of the step arena in use and reserved; how often it had to grow since the start. */

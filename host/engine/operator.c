@@ -182,15 +182,14 @@ static lh_status check_counts(const lh__check *c) {
     const lh_op_call *call = c->call;
     char text[3][COUNT_TEXT];
 
-    if (within(call->n_inputs, row->in) && within(call->n_ints, row->ints) && call->n_ints <= LH__MAX_INTS &&
-        within(call->n_reals, row->reals))
+    if (within(call->n_inputs, row->in) && within(call->n_ints, row->ints) &&
+        call->n_ints <= LH__MAX_INTS && within(call->n_reals, row->reals))
         return LH_OK;
-    return lh__reject(
-        c, LH_EINVAL,
-        "called with %d operands, %d integers and %d reals; it takes %s operands, %s "
-        "integers and %s reals: see lhost/ops.h",
-        call->n_inputs, call->n_ints, call->n_reals, count_text(row->in, text[0]),
-        count_text(row->ints, text[1]), count_text(row->reals, text[2]));
+    return lh__reject(c, LH_EINVAL,
+                      "called with %d operands, %d integers and %d reals; it takes %s operands, %s "
+                      "integers and %s reals: see lhost/ops.h",
+                      call->n_inputs, call->n_ints, call->n_reals, count_text(row->in, text[0]),
+                      count_text(row->ints, text[1]), count_text(row->reals, text[2]));
 }
 
 /* The inputs, in memory that dtype rules may write to. */

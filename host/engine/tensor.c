@@ -53,11 +53,11 @@ static lh_status check_shape(lh__engine *e, int32_t dtype, int32_t ndim, const i
         return lh__fail_here(e, LH_EDTYPE, "tensor: %d is no dtype", dtype);
     if (ndim < 0 || ndim > LH_MAX_DIMS)
         return lh__fail_here(e, LH_ESHAPE, "tensor: %d axes; 0 to %d are possible", ndim,
-                        LH_MAX_DIMS);
+                             LH_MAX_DIMS);
     for (int32_t d = 0; d < ndim; d++)
         if (shape[d] < 0)
             return lh__fail_here(e, LH_ESHAPE, "tensor: axis %d can't have length %lld", d,
-                            (long long)shape[d]);
+                                 (long long)shape[d]);
     return LH_OK;
 }
 
@@ -178,12 +178,12 @@ lh_status lh__tensor_assign(lh__engine *e, lh_tensor *dst, const lh_tensor *src)
 
     if (!lh__same_shape(&dst->view, &src->view))
         return lh__fail_here(e, LH_ESHAPE, "assign: %s can't become %s; reshape it first",
-                        lh__shape_text(dst->view.ndim, dst->view.shape, a),
-                        lh__shape_text(src->view.ndim, src->view.shape, b));
+                             lh__shape_text(dst->view.ndim, dst->view.shape, a),
+                             lh__shape_text(src->view.ndim, src->view.shape, b));
     if (!lh__view_is_contiguous(&dst->view))
         return lh__fail_here(e, LH_EINVAL,
-                        "assign: the target is a view with gaps; assign to the "
-                        "parameter itself");
+                             "assign: the target is a view with gaps; assign to the "
+                             "parameter itself");
     if (lh__view_numel(&dst->view) == 0)
         return LH_OK;
     /* A view with gaps may look at the target's own memory. */

@@ -129,8 +129,12 @@ static int32_t add_leaf(lh__recording *r, const lh_op_call *user, const lh_tenso
         return value;
     }
     data = own(r, size);
-    if (!data || lh__tensor_read(r->engine, t, data, size) != LH_OK)
+    if (!data)
         return -1;
+    if (lh__tensor_read(r->engine, t, data, size) != LH_OK) {
+        lh__fail(&r->error, LH_ENOMEM, "a constant of the forward pass could not be read");
+        return -1;
+    }
     if (!add_uniform(r, user, value, data))
         r->values[value].data = data;
     return value;

@@ -1,7 +1,7 @@
 /* kind.h - what a kind of meter is, and what a meter consists of; for the files of this room only.
  *
- * Invariant: meter.c has checked shapes and dtypes before a kind's `check` and `update` run, and
- * `check` has looked at every element, so that `update` can't fail but for memory.
+ * Invariant: meter.c has checked shapes, dtypes and every element that counts before a kind's
+ * `update` runs, so that it can't fail but for memory.
  */
 #ifndef LH_METRICS_KIND_H
 #define LH_METRICS_KIND_H

@@ -218,14 +218,6 @@ static lh_status misfit(const lh_meter *m, const lh__batch_of *b, const char *wa
                   describe(b->scores, scores), describe(b->target, target), wanted);
 }
 
-static int64_t numel(const lh__view *v) {
-    int64_t n = 1;
-
-    for (int32_t d = 0; d < v->ndim; d++)
-        n *= v->shape[d];
-    return n;
-}
-
 /* (n, C, ...) and (n, ...), or labels of the targets' shape. */
 static lh_status fit_classes(const lh_meter *m, lh__batch_of *b, lh__error *e) {
     const lh__view *s = b->scores, *t = b->target;
@@ -352,7 +344,7 @@ lh_status lh__meter_update(lh_meter *m, const lh__view *scores, const lh__view *
     lh__batch_of b = {.scores = scores, .target = target, .inner = 1, .classes = 1};
     lh_status status;
 
-    b.n = numel(target ? target : scores);
+    b.n = lh__view_numel(target ? target : scores);
     status = fit(m, &b, e);
     if (status == LH_OK)
         status = check_elements(m, &b, e);

@@ -309,8 +309,8 @@ static lh_status copy_table(const gate *g, lh__table t, const void *src, lh__tab
 
 /* Copies and checks the table of an exporter, whose layout may change with every revision. */
 static lh_status copy_exporter(const gate *g, const void *src, lh_draft_exporter *out) {
-    lh_status status = copy_struct(g, "exporter", out, sizeof *out, src, 0,
-                                   offsetof(lh_draft_exporter, maps));
+    lh_status status =
+        copy_struct(g, "exporter", out, sizeof *out, src, 0, offsetof(lh_draft_exporter, maps));
 
     if (status != LH_OK)
         return status;

@@ -85,8 +85,7 @@ static lh_status add_defaults(lh__trainer *t) {
             return lh__run_fail(t, LH_EINVAL,
                                 "enable_checkpointing is false, but a checkpoint callback is "
                                 "given: leave one of them out");
-    } else if (o->enable_checkpointing && t->stage == LH_FIT && !o->fast_dev_run &&
-               !t->exports) {
+    } else if (o->enable_checkpointing && t->stage == LH_FIT && !o->fast_dev_run && !t->exports) {
         return add_named(t, "model-checkpoint", LH__TABLE_CALLBACK, &c->callbacks, &c->n_callbacks);
     }
     return LH_OK;

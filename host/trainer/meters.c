@@ -102,7 +102,7 @@ static lh_status load(lh_meter *m, const lh__state *s, lh__error *e) {
     if (!saved_part(m, &parts[0], s))
         return LH_OK;
     targets = saved_part(m, &parts[3], s);
-    if (targets && lh__meter_resize(m, targets->shape[0], e) != LH_OK)
+    if (targets && lh__meter_resize(m, (int64_t)(targets->size / 8), e) != LH_OK)
         return e->code;
     lh__meter_parts(m, parts);
     for (int i = 0; i < LH__METER_PARTS; i++) {

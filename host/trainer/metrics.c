@@ -6,6 +6,7 @@
 #include "trainer/metrics.h"
 
 #include "checkpoint/json.h"
+#include "trainer/logging.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -45,47 +46,6 @@ struct lh__metrics {
     int32_t n_entries, n_values, n_names;
     int32_t c_entries, c_values, c_names;
     int64_t mark;
-};
-
-/* When a hook may log, and what is meant when it does not say. */
-enum { NEVER, PER_STEP, PER_BATCH, PER_EPOCH };
-static const char policy[LH__N_HOOKS] = {
-    [LH__HOOK_training_step] = PER_STEP,
-    [LH__HOOK_training_step_end] = PER_STEP,
-    [LH__HOOK_on_train_batch_start] = PER_STEP,
-    [LH__HOOK_on_train_batch_end] = PER_STEP,
-    [LH__HOOK_on_batch_start] = PER_STEP,
-    [LH__HOOK_on_batch_end] = PER_STEP,
-    [LH__HOOK_on_before_backward] = PER_STEP,
-    [LH__HOOK_backward] = PER_STEP,
-    [LH__HOOK_on_after_backward] = PER_STEP,
-    [LH__HOOK_on_before_zero_grad] = PER_STEP,
-    [LH__HOOK_optimizer_zero_grad] = PER_STEP,
-    [LH__HOOK_on_before_optimizer_step] = PER_STEP,
-    [LH__HOOK_optimizer_step] = PER_STEP,
-    [LH__HOOK_configure_gradient_clipping] = PER_STEP,
-    [LH__HOOK_validation_step] = PER_BATCH,
-    [LH__HOOK_validation_step_end] = PER_BATCH,
-    [LH__HOOK_test_step] = PER_BATCH,
-    [LH__HOOK_test_step_end] = PER_BATCH,
-    [LH__HOOK_on_validation_batch_start] = PER_BATCH,
-    [LH__HOOK_on_validation_batch_end] = PER_BATCH,
-    [LH__HOOK_on_test_batch_start] = PER_BATCH,
-    [LH__HOOK_on_test_batch_end] = PER_BATCH,
-    [LH__HOOK_on_train_start] = PER_EPOCH,
-    [LH__HOOK_on_epoch_start] = PER_EPOCH,
-    [LH__HOOK_on_epoch_end] = PER_EPOCH,
-    [LH__HOOK_on_train_epoch_start] = PER_EPOCH,
-    [LH__HOOK_on_train_epoch_end] = PER_EPOCH,
-    [LH__HOOK_training_epoch_end] = PER_EPOCH,
-    [LH__HOOK_on_validation_start] = PER_EPOCH,
-    [LH__HOOK_on_validation_epoch_start] = PER_EPOCH,
-    [LH__HOOK_on_validation_epoch_end] = PER_EPOCH,
-    [LH__HOOK_validation_epoch_end] = PER_EPOCH,
-    [LH__HOOK_on_test_start] = PER_EPOCH,
-    [LH__HOOK_on_test_epoch_start] = PER_EPOCH,
-    [LH__HOOK_on_test_epoch_end] = PER_EPOCH,
-    [LH__HOOK_test_epoch_end] = PER_EPOCH,
 };
 
 lh__metrics *lh__metrics_new(void) {
@@ -161,50 +121,6 @@ static int32_t published_as(lh__metrics *m, const entry *e, const char *fork) {
     else
         snprintf(name, sizeof name, "%s%s", e->name, fork);
     return published_index(m, name);
-}
-
-/* The flags with the hook's defaults filled in: what was neither asked for nor switched off is on
- * where the hook has it on. */
-static uint32_t resolve_flags(uint32_t flags, int how) {
-    const uint32_t all = LH_LOG_STEP | LH_LOG_EPOCH | LH_LOG_STEP_OFF | LH_LOG_EPOCH_OFF;
-    int step = (flags & LH_LOG_STEP) || (how == PER_STEP && !(flags & LH_LOG_STEP_OFF));
-    int epoch = (flags & LH_LOG_EPOCH) || (how != PER_STEP && !(flags & LH_LOG_EPOCH_OFF));
-
-    return (flags & ~all) | (step ? LH_LOG_STEP : 0u) | (epoch ? LH_LOG_EPOCH : 0u);
-}
-
-static lh_status check_options(const lh__logged *l, uint32_t flags, lh__error *e) {
-    int how = policy[l->hook];
-
-    if (how == NEVER)
-        return lh__fail(e, LH_ESTATE,
-                        "lh_log \"%s\": %s may not log; log in a step or in the "
-                        "hooks of an epoch",
-                        l->name, lh__hooks[l->hook].name);
-    if (!(flags & (LH_LOG_STEP | LH_LOG_EPOCH)))
-        return lh__fail(e, LH_EINVAL,
-                        "lh_log \"%s\": neither per step nor per epoch: set "
-                        "LH_LOG_STEP or LH_LOG_EPOCH",
-                        l->name);
-    if (how == PER_EPOCH && (flags & LH_LOG_STEP))
-        return lh__fail(e, LH_EINVAL,
-                        "lh_log \"%s\": %s runs once per epoch and cannot log per "
-                        "step: drop LH_LOG_STEP",
-                        l->name, lh__hooks[l->hook].name);
-    if (l->options->reduce > LH_MAX)
-        return lh__fail(e, LH_EINVAL,
-                        "lh_log \"%s\": unknown reduction %u: use LH_MEAN, LH_SUM, "
-                        "LH_MIN or LH_MAX",
-                        l->name, (unsigned)l->options->reduce);
-    if (!*l->name || strlen(l->name) > 200)
-        return lh__fail(e, LH_EINVAL, "lh_log: a name has 1 to 200 characters, not %zu",
-                        strlen(l->name));
-    if (strstr(l->name, "/dataloader_idx_") && !(flags & LH_LOG_NO_DATALOADER))
-        return lh__fail(e, LH_EINVAL,
-                        "lh_log \"%s\": the suffix /dataloader_idx_ is added by the "
-                        "host: choose another name or set LH_LOG_NO_DATALOADER",
-                        l->name);
-    return LH_OK;
 }
 
 /* A meter counts for one thing: training or evaluation, every loader or all of them. */
@@ -310,7 +226,7 @@ static lh_status reduced(const entry *e, double *value, lh__error *error) {
 }
 
 lh_status lh__metrics_log(lh__metrics *m, const lh__logged *l, lh__error *error) {
-    uint32_t flags = resolve_flags(l->options->flags, policy[l->hook]);
+    uint32_t flags = lh__log_flags(l->hook, l->options->flags);
     lh__logged named = *l;
     double value;
     entry *e;
@@ -319,7 +235,7 @@ lh_status lh__metrics_log(lh__metrics *m, const lh__logged *l, lh__error *error)
         named.loader = -1;
     e = find_entry(m, &named);
     if (!e) {
-        if (check_options(&named, flags, error) != LH_OK || check_meter(m, &named, error) != LH_OK)
+        if (lh__log_check(&named, flags, error) != LH_OK || check_meter(m, &named, error) != LH_OK)
             return error->code;
         e = add_entry(m, &named, flags);
         if (!e)
@@ -342,7 +258,7 @@ lh_status lh__metrics_log(lh__metrics *m, const lh__logged *l, lh__error *error)
         publish(m, e->plain, l->value, 0);
         publish(m, e->step, l->value, flags & LH_LOG_BAR);
     }
-    if (policy[l->hook] != PER_EPOCH)
+    if (lh__log_times(l->hook) != LH__LOG_PER_EPOCH)
         return LH_OK;
     if (reduced(e, &value, error) != LH_OK)
         return error->code;
@@ -539,7 +455,7 @@ json_t *lh__metrics_save(const lh__metrics *m) {
 /* The hook of that name that plugins of any kind may log from; -1: none. */
 static int hook_named(const char *name) {
     for (int h = 0; name && h < LH__N_HOOKS; h++)
-        if (policy[h] != NEVER && strcmp(lh__hooks[h].name, name) == 0)
+        if (lh__log_times((lh__hook)h) != LH__LOG_NEVER && strcmp(lh__hooks[h].name, name) == 0)
             return h;
     return -1;
 }

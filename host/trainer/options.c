@@ -514,13 +514,9 @@ static void finish_fast_dev_run(lh__options *o, const lh__observer *obs) {
         (long long)o->fast_dev_run, o->fast_dev_run == 1 ? "" : "es");
 }
 
-static void finish_length(lh__options *o, const lh__observer *obs) {
-    if (!has(o, "max_epochs") && o->max_steps == -1 && o->max_time == 0 && o->fast_dev_run == 0) {
-        o->max_epochs = 1000;
-        say(obs, LH_WARNING,
-            "max_epochs was not set: training stops after 1000 epochs; "
-            "--max_epochs -1 trains without limit");
-    }
+static void finish_length(lh__options *o) {
+    if (!has(o, "max_epochs") && o->max_steps == -1 && o->max_time == 0 && o->fast_dev_run == 0)
+        o->max_epochs = LH__DEFAULT_EPOCHS;
     if (!has(o, "min_epochs") && has(o, "min_steps"))
         o->min_epochs = 1;
 }
@@ -568,7 +564,7 @@ lh_status lh__options_finish(lh__options *o, const lh__observer *obs, lh__error 
                         "trainer.val_check_interval must be a number of batches or a time");
     if (o->gradient_clip_val < 0)
         o->gradient_clip_val = 0;
-    finish_length(o, obs);
+    finish_length(o);
     finish_fast_dev_run(o, obs);
     if (o->overfit_batches.value > 0)
         o->limit_train_batches = o->limit_val_batches = o->overfit_batches;

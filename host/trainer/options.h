@@ -137,6 +137,9 @@ lh_status lh__options_set(lh__options *o, const lh__option_row *row, const json_
 lh_status lh__option_translate(const lh__option_alias *alias, const json_t *value,
                                const char *origin, const char **name, json_t **out, lh__error *e);
 
+/* Where nothing limits a run; fit then says so. */
+enum { LH__DEFAULT_EPOCHS = 1000 };
+
 /* Checks options against each other, resolves null and "auto", applies fast_dev_run and
  * barebones. Warnings go to obs->message; obs may be NULL. Call once, last. */
 lh_status lh__options_finish(lh__options *o, const lh__observer *obs, lh__error *e);

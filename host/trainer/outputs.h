@@ -19,7 +19,8 @@ void lh__outputs_clear(lh__outputs *o);
 /* Begins the outputs of one step. */
 lh_status lh__outputs_begin_step(lh__outputs *o);
 
-/* Puts a tensor under `name` (copied, cut to LH__OUTPUT_NAME_SIZE) into the step begun last, in place of one of that name. */
+/* Puts a tensor under `name` (copied, cut to LH__OUTPUT_NAME_SIZE) into the step begun last, in
+ * place of one of that name. */
 lh_status lh__outputs_put(lh__outputs *o, const char *name, lh_tensor *t);
 
 /* Appends copies of all of `step`'s entries as one more step of `o`. */

@@ -89,8 +89,8 @@ typedef struct lh__trainer {
     lh_host host;      /* the table that plugins get */
     lh__error failure; /* what ends the run: the first one */
     const lh__export *exports;
-    int32_t stage;     /* LH_FIT ... */
-    int32_t phase;     /* LH__TRAINING ... of observer.h: the loop under way */
+    int32_t stage; /* LH_FIT ... */
+    int32_t phase; /* LH__TRAINING ... of observer.h: the loop under way */
 
     lh__cast_list cast; /* module, data module, callbacks, loggers; hook lists */
     lh__engine *engine;

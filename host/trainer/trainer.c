@@ -50,6 +50,12 @@ static lh_status check_module(lh__trainer *t) {
                             "%s optimizes by itself: accumulate_grad_batches and gradient_clip_val "
                             "have no effect there; leave them out",
                             name);
+    if (t->stage == LH_FIT && t->options->max_epochs == LH__DEFAULT_EPOCHS &&
+        !lh__options_given(t->options, "max_epochs"))
+        lh__say(t, LH_WARNING,
+                "max_epochs was not set: training stops after %d epochs; --max_epochs -1 trains "
+                "without limit",
+                LH__DEFAULT_EPOCHS);
     if (t->stage == LH_FIT && !m->validation_step != !m->val_dataloader && !t->cast.datamodule)
         lh__say(t, LH_WARNING, "%s defines %s but not %s: validation is skipped", name,
                 m->validation_step ? "validation_step" : "val_dataloader",

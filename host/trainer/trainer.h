@@ -50,9 +50,9 @@ typedef struct lh__outcome {
     char *log_dir;     /* NULL: none was made */
 } lh__outcome;
 
-/* Runs `stage` (LH_FIT ... LH_PREDICT), or what cast->exports asks for. `ckpt_path` is a file, "best", "last" or NULL; best and
- * last are looked for in `previous` (may be NULL), then in the newest runs below default_root_dir.
- * `crumb` is never NULL. */
+/* Runs `stage` (LH_FIT ... LH_PREDICT), or what cast->exports asks for. `ckpt_path` is a file,
+ * "best", "last" or NULL; best and last are looked for in `previous` (may be NULL), then in the
+ * newest runs below default_root_dir. `crumb` is never NULL. */
 void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t stage,
                      const char *ckpt_path, const lh__outcome *previous, const lh__observer *obs,
                      lh__breadcrumb *crumb, lh__outcome *out);

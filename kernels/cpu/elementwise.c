@@ -1,7 +1,7 @@
 /* elementwise.c - the cpu device's elementwise operators.
  *
  * Invariant: operands of one real dtype are walked in rows, whose loops vectorise for contiguous
- * and row-broadcast operands; integers and mixed dtypes go to the oracle.
+ * and row-broadcast operands; mixed dtypes, and most of integers, go to the oracle.
  */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/vmath.h"
@@ -18,6 +18,7 @@ static inline double clamped_f64(double x, double lo, double hi) {
     return low > hi ? hi : low;
 }
 
+#define WRAP(a, op, b) ((a)op(b))
 #define T float
 #define FN(name) name##_f32
 #include "kernels/cpu/elementwise.inc"
@@ -25,6 +26,14 @@ static inline double clamped_f64(double x, double lo, double hi) {
 #undef FN
 #define T double
 #define FN(name) name##_f64
+#include "kernels/cpu/elementwise.inc"
+#undef T
+#undef FN
+#undef WRAP
+#define WRAP(a, op, b) ((int64_t)((uint64_t)(a)op(uint64_t)(b)))
+#define T int64_t
+#define INTEGER
+#define FN(name) name##_i64
 #include "kernels/cpu/elementwise.inc"
 
 #define BOTH(name) \
@@ -82,6 +91,23 @@ static lh__row_fn *const rows[LH__OP_LIMIT][2] = {
     [LH__OP_SOFTPLUS_GRAD] = BOTH(softplus_grad),
 };
 
+static lh__row_fn *const integer_rows[LH__OP_LIMIT] = {
+    [LH_OP_ADD] = add_i64,
+    [LH_OP_SUB] = sub_i64,
+    [LH_OP_MUL] = mul_i64,
+    [LH_OP_MAXIMUM] = maximum_i64,
+    [LH_OP_MINIMUM] = minimum_i64,
+    [LH_OP_EQ] = eq_i64,
+    [LH_OP_NE] = ne_i64,
+    [LH_OP_LT] = lt_i64,
+    [LH_OP_LE] = le_i64,
+    [LH_OP_GT] = gt_i64,
+    [LH_OP_GE] = ge_i64,
+    [LH_OP_WHERE] = where_i64,
+    [LH_OP_ADD_SCALAR] = add_scalar_i64,
+    [LH_OP_MUL_SCALAR] = mul_scalar_i64,
+};
+
 /* The rows of a call; an integer chooses those of GELU. */
 static lh__row_fn *row_of(const lh__kernel_call *call, bool wide) {
     static lh__row_fn *const by_tanh[2][2] = {BOTH(gelu_tanh), BOTH(gelu_tanh_grad)};
@@ -110,6 +136,8 @@ void ISA(elementwise)(const lh__kernel_call *call) {
 
     if (dtype == LH_F32 || dtype == LH_F64)
         lh__walk(call, row_of(call, dtype == LH_F64));
+    else if (dtype == LH_I64 && integer_rows[call->op])
+        lh__walk(call, integer_rows[call->op]);
     else
         lh__ref_elementwise(call);
 }

@@ -5,9 +5,37 @@
  * in the order of the index: threads share out the elements that are added to.
  */
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/vmath.h"
+
+/* Halves, to the nearest, ties to even. */
+
+static inline uint16_t bf16_of_float(float x) {
+    uint32_t bits = lh__bits_of(x), rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+
+    return (uint16_t)(x != x ? 0x7fc0 : rounded);
+}
+
+/* A half's bits, moved to a float's places, are 2^112 times too small. */
+static inline float float_of_f16(uint16_t h) {
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13;
+    uint32_t finite = lh__bits_of(lh__float_of(rest) * 0x1p112f);
+
+    return lh__float_of(sign | (rest >= 0x0f800000 ? rest | 0x7f800000 : finite));
+}
+
+/* Subnormal halves are rounded by adding a number whose last bit is theirs. */
+static inline uint16_t f16_of_float(float x) {
+    uint32_t bits = lh__bits_of(x), sign = bits >> 16 & 0x8000, a = bits & 0x7fffffff;
+    uint32_t normal = (a - (112u << 23) + 0xfff + (a >> 13 & 1)) >> 13;
+    uint32_t small = lh__bits_of(lh__float_of(a) + 0.5f) - 0x3f000000;
+    uint32_t value = a < 0x38800000 ? small : a < 0x47800000 ? normal : 0x7c00;
+
+    return (uint16_t)(x != x ? 0x7e00 : sign | value);
+}
 
 /* Rows of COPY: from one dtype to another, any stride. Floating point to integer is the oracle's:
- * what does not fit needs care. */
+ * what does not fit needs care; so are I32, and F64 to halves, whose one rounding F32 would make
+ * two. */
 #define CONVERT(name, From, To, value)                                                   \
     static void name(void *out, const void *const *in, const int64_t *stride, int64_t n, \
                      const double *reals) {                                              \
@@ -40,9 +68,16 @@ CONVERT(u8_f32, uint8_t, float, x)
 CONVERT(u8_f64, uint8_t, double, x)
 CONVERT(u8_i64, uint8_t, int64_t, x)
 CONVERT(u8_u8, uint8_t, uint8_t, x)
+CONVERT(half_half, uint16_t, uint16_t, x)
+CONVERT(f16_f32, uint16_t, float, float_of_f16(x))
+CONVERT(f32_f16, float, uint16_t, f16_of_float(x))
+CONVERT(bf16_f32, uint16_t, float, lh__float_of((uint32_t)x << 16))
+CONVERT(f32_bf16, float, uint16_t, bf16_of_float(x))
 
-static lh__row_fn *const conversions[LH_BOOL + 1][LH_BOOL + 1] = {
-    [LH_F32] = {[LH_F32] = f32_f32, [LH_F64] = f32_f64},
+static lh__row_fn *const conversions[LH_F16 + 1][LH_F16 + 1] = {
+    [LH_F32] = {[LH_F32] = f32_f32, [LH_F64] = f32_f64, [LH_F16] = f32_f16, [LH_BF16] = f32_bf16},
+    [LH_F16] = {[LH_F16] = half_half, [LH_F32] = f16_f32},
+    [LH_BF16] = {[LH_BF16] = half_half, [LH_F32] = bf16_f32},
     [LH_F64] = {[LH_F32] = f64_f32, [LH_F64] = f64_f64},
     [LH_I64] = {[LH_F32] = i64_f32, [LH_F64] = i64_f64, [LH_I64] = i64_i64},
     [LH_U8] = {[LH_F32] = u8_f32, [LH_F64] = u8_f64, [LH_I64] = u8_i64, [LH_U8] = u8_u8},
@@ -54,7 +89,7 @@ static lh__row_fn *const conversions[LH_BOOL + 1][LH_BOOL + 1] = {
 };
 
 static lh__row_fn *conversion(int32_t from, int32_t to) {
-    return from <= LH_BOOL && to <= LH_BOOL ? conversions[from][to] : NULL;
+    return from <= LH_F16 && to <= LH_F16 ? conversions[from][to] : NULL;
 }
 
 void ISA(copy)(const lh__kernel_call *call) {
@@ -290,16 +325,27 @@ void ISA(gather_grad)(const lh__kernel_call *call) {
 static void copy_rows(const void *arg, int64_t begin, int64_t end) {
     const choice *c = arg;
 
-    for (int64_t k = begin; k < end; k++) {
-        int64_t row = row_of(c, k / c->chosen, k % c->chosen);
+    int64_t i = begin / c->chosen, j = begin % c->chosen;
+
+    for (int64_t k = begin; k < end; k++, j++) {
         char *y = (char *)c->y + k * c->run;
         lh__view hole = {.data = y, .dtype = c->dtype};
+        const char *x;
+        int64_t row;
 
-        if (row >= 0)
-            memcpy(y, (const char *)c->x + row * c->run, (size_t)c->run);
-        else
+        if (j == c->chosen)
+            i++, j = 0;
+        row = row_of(c, i, j);
+        x = (const char *)c->x + (row < 0 ? 0 : row) * c->run;
+        if (row < 0)
             for (int64_t l = 0; l < c->inner; l++)
                 lh__store(&hole, l, lh__dtype_is_real(c->dtype) ? NAN : 0);
+        else if (c->run == sizeof(float)) /* one element: not worth a call of memcpy */
+            memcpy(y, x, sizeof(float));
+        else if (c->run == sizeof(double))
+            memcpy(y, x, sizeof(double));
+        else
+            memcpy(y, x, (size_t)c->run);
     }
 }
 

@@ -115,7 +115,8 @@ static inline float sigmoid_f32(float x) {
 
 /* Near 0 x + x p(x^2), beyond 0.9 1 - exp(-(x + x p(x))); minimax fits of degree 6. */
 static inline float erf_f32(float x) {
-    float a = fabsf(x), t = a > 4.0f ? 4.0f : a, z = x * x, p, q, near, far;
+    float a = fabsf(x), t = a > 4.0f ? 4.0f : a, z = x * x, p, q, near, far, scale;
+    int32_t k;
 
     p = 8.5032058e-05f;
     p = LH__FMA(p, z, -8.17395725e-04f);
@@ -132,7 +133,9 @@ static inline float erf_f32(float x) {
     q = LH__FMA(q, t, 1.06119556e-01f);
     q = LH__FMA(q, t, 6.35221522e-01f);
     q = LH__FMA(q, t, 1.28631392e-01f);
-    far = copysignf(1.0f - exp_f32(-LH__FMA(q, t, t)), x);
+    p = lh__exp_parts(-LH__FMA(q, t, t), &k); /* far from where exp is subnormal */
+    scale = lh__float_of(((uint32_t)k + 127) << 23);
+    far = copysignf(1.0f - LH__FMA(p, scale, scale), x);
     return a < 0.9f ? near : x != x ? x : far;
 }
 

@@ -46,7 +46,7 @@ lh__kernel lh__ref_argmax;      /* ARGMAX ARGMIN */
 lh__kernel lh__ref_prod_grad;
 lh__kernel lh__ref_cumsum;
 lh__kernel lh__ref_order; /* ARGSORT TOPK */
-lh__kernel lh__ref_copy; /* CAST CONTIGUOUS RESHAPE COPY */
+lh__kernel lh__ref_copy;  /* CAST CONTIGUOUS RESHAPE COPY */
 lh__kernel lh__ref_concat;
 lh__kernel lh__ref_slice_grad;
 lh__kernel lh__ref_gather;

@@ -64,7 +64,9 @@ lh_status buffer_write(lh_ctx *c, const char *path, const struct buffer *buffers
     for (int i = 0; i < n; i++)
         if (buffers[i].failed)
             return lh_fail(c, LH_ENOMEM, "out of memory for %s", path);
-    f = ok ? fopen(temp, "wbe") : NULL;
+    if (!ok)
+        return lh_fail(c, LH_EINVAL, "the path of %.80s... is too long", path);
+    f = fopen(temp, "wbe");
     ok = f != NULL;
     for (int i = 0; i < n && ok; i++)
         ok = fwrite(buffers[i].data, 1, buffers[i].size, f) == buffers[i].size;

@@ -43,7 +43,7 @@ static void write_clamp(struct onnx *o) {
 }
 
 static void write_gelu(struct onnx *o) {
-    onnx_text(o, "approximate", INT(0) ? "tanh" : "none");
+    onnx_text(o, "approximate", o->node->n_ints && INT(0) ? "tanh" : "none");
     ONNX(o, "Gelu", OUT, IN(0));
 }
 

@@ -206,18 +206,36 @@ int32_t onnx_tensor(struct onnx *o, int32_t dtype, int32_t ndim, const int64_t *
     return o->n_tensors++;
 }
 
-int32_t onnx_scalar(struct onnx *o, int32_t dtype, double v) {
-    float f32 = (float)v;
-    int32_t i32 = (int32_t)v;
-    int64_t i64 = (int64_t)v;
-    uint8_t u8 = dtype == LH_BOOL ? v != 0 : (uint8_t)i64;
-    const void *data = dtype == LH_F32   ? (const void *)&f32
-                       : dtype == LH_F64 ? (const void *)&v
-                       : dtype == LH_I64 ? (const void *)&i64
-                       : dtype == LH_I32 ? (const void *)&i32
-                                         : (const void *)&u8;
+/* Of 16 bits: an F32, cast. */
+static int32_t half_scalar(struct onnx *o, int32_t dtype, double v) {
+    struct buffer attributes = o->attributes; /* of a node that comes after this one */
+    int32_t scalar = onnx_scalar(o, LH_F32, v);
 
-    return onnx_tensor(o, dtype, 0, NULL, data);
+    o->attributes = (struct buffer){0};
+    onnx_int(o, "to", onnx_dtype(dtype));
+    scalar = ONNX(o, "Cast", NONE, scalar);
+    buffer_free(&o->attributes);
+    o->attributes = attributes;
+    return scalar;
+}
+
+int32_t onnx_scalar(struct onnx *o, int32_t dtype, double v) {
+    switch (dtype) {
+    case LH_F32:
+        return onnx_tensor(o, dtype, 0, NULL, &(float){(float)v});
+    case LH_F64:
+        return onnx_tensor(o, dtype, 0, NULL, &v);
+    case LH_I64:
+        return onnx_tensor(o, dtype, 0, NULL, &(int64_t){(int64_t)v});
+    case LH_I32:
+        return onnx_tensor(o, dtype, 0, NULL, &(int32_t){(int32_t)v});
+    case LH_U8:
+        return onnx_tensor(o, dtype, 0, NULL, &(uint8_t){(uint8_t)v});
+    case LH_BOOL:
+        return onnx_tensor(o, dtype, 0, NULL, &(uint8_t){v != 0});
+    default:
+        return half_scalar(o, dtype, v);
+    }
 }
 
 int32_t onnx_list(struct onnx *o, int32_t n, const int64_t *v) {

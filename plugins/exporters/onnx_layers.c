@@ -201,7 +201,7 @@ static void write_batch_norm(struct onnx *o) {
 
 static void write_layer_norm(struct onnx *o) {
     const lh_draft_value *x = onnx_input(o, 0);
-    int32_t axes = (int32_t)INT(0), weight = IN(0);
+    int32_t axes = (int32_t)INT(0), weight;
 
     if (o->node->n_inputs < 2)
         weight = ONNX(o, "Expand", NONE, scalar_like(o, 1.0),
@@ -335,7 +335,7 @@ static const lh_draft_node *maker_of(const struct onnx *o, int32_t value) {
 }
 
 int onnx_is_absorbed(const struct onnx *o, const lh_draft_node *n) {
-    if (n->op != LH_OP_LINEAR || o->uses[n->output] != 1)
+    if (n->op != LH_OP_LINEAR || o->uses[n->output] != 1 || o->graph->output == n->output)
         return 0;
     for (int32_t i = 0; i < o->graph->n_nodes; i++)
         if (is_recurrent(o->graph->nodes[i].op) && o->graph->nodes[i].inputs[0] == n->output)

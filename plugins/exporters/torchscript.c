@@ -221,11 +221,9 @@ static void put_module(struct script *s, const char *path, size_t n, int32_t fir
 
     add_class(&class, first, depth);
     buffer_add(&class, "", 1);
-    if (class.failed) {
-        s->pickle.failed = 1;
-        return;
-    }
-    put_global(&s->pickle, "__torch__", (const char *)class.data);
+    s->pickle.failed |= class.failed;
+    if (!class.failed)
+        put_global(&s->pickle, "__torch__", (const char *)class.data);
     buffer_free(&class);
     buffer_text(&s->pickle, ")\x81}(");
     for (int32_t i = 0; i < s->graph->n_values; i++) {

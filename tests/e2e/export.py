@@ -21,7 +21,8 @@ def predictions(path):
     (length,) = struct.unpack("<Q", data[:8])
     entry = json.loads(data[8 : 8 + length])["prediction"]
     begin, end = (8 + length + offset for offset in entry["data_offsets"])
-    return numpy.frombuffer(data[begin:end], "<f4").reshape(entry["shape"])
+    dtype = {"F32": "<f4", "I64": "<i8"}[entry["dtype"]]
+    return numpy.frombuffer(data[begin:end], dtype).reshape(entry["shape"])
 
 
 def samples(field, count):

@@ -29,3 +29,11 @@ Test(program, needs_no_driver) {
     setenv("LD_LIBRARY_PATH", "/nonexistent", 1);
     cr_assert_eq(run("run --model p/steady.so --fast_dev_run true"), 0, "%s", said());
 }
+
+Test(program, only_fit_asks_how_long_to_train) {
+    cr_assert_eq(run("fit --model p/steady.so --limit_train_batches 0 --default_root_dir r"), 0, "%s",
+                 said());
+    cr_expect(strstr(said(), "max_epochs was not set"), "%s", said());
+    cr_assert_eq(run("test --model p/steady.so --default_root_dir r"), 0, "%s", said());
+    cr_expect_not(strstr(said(), "max_epochs"), "%s", said());
+}

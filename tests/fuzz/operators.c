@@ -54,8 +54,8 @@ static _Noreturn void fail(const program *p, int32_t device, const char *what) {
 
 static int64_t integer_of(program *p) {
     static const int64_t wild[] = {
-        INT64_MIN, INT64_MAX, INT64_MAX / 2,    INT64_MAX / 8, -INT64_MAX, INT32_MAX, INT32_MIN,
-        UINT32_MAX, 1 << 20,  (int64_t)1 << 40, 1 << 30,       100,        -100,      1000,
+        INT64_MIN,  INT64_MAX, INT64_MAX / 2,    INT64_MAX / 8, -INT64_MAX, INT32_MAX, INT32_MIN,
+        UINT32_MAX, 1 << 20,   (int64_t)1 << 40, 1 << 30,       100,        -100,      1000,
     };
     uint8_t b = byte_of(p);
 
@@ -213,6 +213,7 @@ static int32_t apply(program *p, uint32_t op, lh_tensor **t, int32_t n_ints, con
     lh_op_call call = call_of(p, op);
     lh_tensor *in[1][DEVICES];
 
+    call.n_inputs = 1;
     call.n_ints = n_ints, call.ints = ints;
     memcpy(in[0], t, sizeof *in);
     run(p, call, in, t);
@@ -262,9 +263,139 @@ static void make_leaf(program *p, uint8_t kind) {
     for (int32_t d = 0; d < DEVICES; d++)
         t[d] = lh__tensor_new(p->engine[d], dtype, ndim, shape, data);
     view(p, t);
-    if (t[0] && t[1] && lh__dtype_name(dtype)[0] != 'i' && kind & 32)
+    if (t[0] && t[1] && lh__dtype_name(dtype)[0] != 'i' && kind & 16)
         apply(p, LH_OP_REQUIRE_GRAD, t, 0, NULL);
     keep(p, t);
+}
+
+/* Calls whose operands fit. */
+
+/* Operands: r real, i index, b bool, each with its axes: an extent, or a letter for one. */
+typedef struct recipe {
+    uint32_t op;
+    const char *operands;
+    int32_t n_ints, n_reals;
+    int64_t ints[9];
+    double reals[2];
+} recipe;
+
+static const recipe recipes[] = {
+    {LH_OP_WHERE, "bab,rab,rb", 0, 0, {0}, {0}},
+    {LH_OP_MASKED_FILL, "rab,bab", 0, 1, {0}, {2}},
+    {LH_OP_MEAN, "rabc", 2, 0, {0, 1}, {0}},
+    {LH_OP_VAR, "rabc", 3, 0, {1, 1, -1}, {0}},
+    {LH_OP_PROD, "rab", 2, 0, {0, 0}, {0}},
+    {LH_OP_RESHAPE, "rab", 1, 0, {-1}, {0}},
+    {LH_OP_PERMUTE, "rabc", 3, 0, {2, 0, 1}, {0}},
+    {LH_OP_EXPAND, "ra1", 2, 0, {-1, 3}, {0}},
+    {LH_OP_SLICE, "r5a", 4, 0, {0, 1, 5, 2}, {0}},
+    {LH_OP_CONCAT, "rab,rcb,rab", 1, 0, {0}, {0}},
+    {LH_OP_PAD, "ra3", 3, 1, {0, 1, -1}, {2}},
+    {LH_OP_PAD, "ra3", 3, 0, {1, 2, 1}, {0}},
+    {LH_OP_CUMSUM, "rab", 1, 0, {0}, {0}},
+    {LH_OP_GATHER, "rab,iab", 1, 0, {0}, {0}},
+    {LH_OP_INDEX_SELECT, "rab,ic", 1, 0, {0}, {0}},
+    {LH_OP_SCATTER_ADD, "rab,iab,rab", 1, 0, {1}, {0}},
+    {LH_OP_EMBEDDING, "r3a,ibc", 1, 0, {1}, {0}},
+    {LH_OP_MATMUL, "rabc,rcd", 0, 0, {0}, {0}},
+    {LH_OP_MATMUL, "ra,rbac", 0, 0, {0}, {0}},
+    {LH_OP_LINEAR, "rab,rcb,rc", 0, 0, {0}, {0}},
+    {LH_OP_NLL_LOSS, "rab,ia", 0, 0, {0}, {0}},
+    {LH_OP_CROSS_ENTROPY, "rab,ia", 0, 0, {0}, {0}},
+    {LH_OP_CROSS_ENTROPY, "rabc,iac,rb", 2, 1, {1, 0}, {0.1}},
+    {LH_OP_CROSS_ENTROPY, "rab,rab", 1, 0, {2}, {0}},
+    {LH_OP_BCE_WITH_LOGITS, "rab,rab,rb", 0, 0, {0}, {0}},
+    {LH_OP_ACCURACY, "rab,ia", 0, 0, {0}, {0}},
+    {LH_OP_COSINE_SIMILARITY, "rab,rab", 1, 0, {1}, {0}},
+    {LH_OP_COSINE_EMBEDDING_LOSS, "rab,rab,ia", 0, 0, {0}, {0}},
+    {LH_OP_TRIPLET_MARGIN_LOSS, "rab,rab,rab", 0, 2, {0}, {1, 2}},
+    {LH_OP_CONV, "rab5,rcb2,rc", 4, 0, {1, 1, 2, 1}, {0}},
+    {LH_OP_CONV, "r2a56,rba23", 7, 0, {2, 1, 0, 1, 1, 2, 1}, {0}},
+    {LH_OP_CONV, "ra45,r412", 4, 0, {1, 0, 1, 4}, {0}},
+    {LH_OP_CONV_TRANSPOSE, "rab3,rbc2,rc", 5, 0, {2, 1, 1, 1, 1}, {0}},
+    {LH_OP_MAX_POOL, "rab5", 5, 0, {2, 2, 1, 1, 1}, {0}},
+    {LH_OP_MAX_POOL_INDICES, "rab45", 9, 0, {2, 2, 1, 2, 0, 0, 1, 1}, {0}},
+    {LH_OP_AVG_POOL, "rab55", 8, 0, {2, 3, 1, 2, 1, 0, 1, 0}, {0}},
+    {LH_OP_ADAPTIVE_AVG_POOL, "rab57", 2, 0, {2, 3}, {0}},
+    {LH_OP_ADAPTIVE_MAX_POOL, "rab5", 1, 0, {3}, {0}},
+    {LH_OP_UPSAMPLE_NEAREST, "rab23", 2, 0, {4, 5}, {0}},
+    {LH_OP_UPSAMPLE_LINEAR, "rab3", 2, 0, {1, 5}, {0}},
+    {LH_OP_BATCH_NORM, "rabc,rb,rb,rb,rb", 0, 2, {0}, {1e-5, 0.1}},
+    {LH_OP_LAYER_NORM, "rabc,rbc,rbc", 1, 1, {2}, {1e-5}},
+    {LH_OP_GROUP_NORM, "ra4b,r4,r4", 1, 1, {2}, {1e-5}},
+    {LH_OP_INSTANCE_NORM, "rab3", 0, 1, {0}, {1e-5}},
+    {LH_OP_RMS_NORM, "rab,rb", 1, 1, {1}, {1e-5}},
+    {LH_OP_ATTENTION, "rabd,racd,race", 1, 2, {1}, {0, 0.5}},
+    {LH_OP_ATTENTION, "rad,rbd,rbc,bab", 1, 2, {0}, {0, 0}},
+    {LH_OP_ROPE, "rab4", 2, 1, {1, 0}, {100}},
+    {LH_OP_RNN, "rabc,rbc,rcc,rc", 1, 0, {1}, {0}},
+    {LH_OP_LSTM, "rab8,rb2,rb2,r82,r8", 0, 0, {0}, {0}},
+    {LH_OP_GRU, "rab6,rb2,r62,r6", 0, 0, {0}, {0}},
+};
+
+/* Axes in the other order, stored so. */
+static int32_t reverse(program *p, lh_tensor **t) {
+    int64_t axes[LH_MAX_DIMS];
+    int32_t ndim = t[0]->view.ndim;
+
+    for (int32_t k = 0; k < ndim; k++)
+        axes[k] = ndim - 1 - k;
+    return apply(p, LH_OP_PERMUTE, t, ndim, axes);
+}
+
+/* The operand that `spec` tells of: contiguous or not, with a gradient or without. */
+static int32_t make_operand(program *p, const char *spec, const int64_t *letters, lh_tensor **t) {
+    uint8_t kind = byte_of(p);
+    int32_t ndim = (int32_t)strcspn(spec, ",") - 1, reversed = kind >> 2 & 1;
+    int32_t dtype = *spec == 'i' ? LH_I64 : *spec == 'b' ? LH_BOOL : kind & 1 ? LH_F64 : LH_F32;
+    int64_t shape[LH_MAX_DIMS], n = 1;
+    _Alignas(64) uint8_t data[8 * MOST_ELEMENTS];
+
+    if (*spec == 'r' && kind >= 0xe0)
+        dtype = kind & 1 ? LH_F16 : LH_I32;
+    for (int32_t d = 0; d < ndim; d++) {
+        char axis = spec[1 + d];
+        int64_t extent = axis >= 'a' ? letters[axis - 'a'] : axis - '0';
+
+        shape[reversed ? ndim - 1 - d : d] = extent;
+        n *= extent;
+    }
+    if (n > MOST_ELEMENTS)
+        return 0;
+    fill(p, dtype, n, data);
+    for (int64_t i = 0; *spec == 'i' && i < n; i++)
+        ((int64_t *)data)[i] = (i + kind / 16) % 2;
+    for (int32_t d = 0; d < DEVICES; d++)
+        t[d] = lh__tensor_new(p->engine[d], dtype, ndim, shape, data);
+    if (!t[0] || !t[1] || (reversed && !reverse(p, t)))
+        return 0;
+    return *spec != 'r' || dtype == LH_I32 || !(kind >> 3 & 1) ||
+           apply(p, LH_OP_REQUIRE_GRAD, t, 0, NULL);
+}
+
+/* A recipe, now and then with one of its integers or reals replaced. */
+static void follow(program *p) {
+    recipe r = recipes[byte_of(p) % (sizeof recipes / sizeof *recipes)];
+    const uint8_t change = byte_of(p), sizes = byte_of(p);
+    const int64_t letters[] = {1 + sizes % 4, 1 + sizes / 4 % 4, sizes / 16 % 5, 2, 3};
+    lh_op_call call = call_of(p, r.op);
+    lh_tensor *in[MOST_INPUTS][DEVICES], *out[DEVICES];
+
+    for (const char *spec = r.operands; *spec; spec += *spec == ',') {
+        if (!make_operand(p, spec, letters, in[call.n_inputs]))
+            return;
+        keep(p, in[call.n_inputs++]);
+        spec += strcspn(spec, ",");
+    }
+    if (change >= 192 && r.n_ints > 0)
+        r.ints[change % r.n_ints] = integer_of(p);
+    else if (change >= 128 && r.n_reals > 0)
+        r.reals[change % r.n_reals] = real_of(p);
+    call.n_ints = r.n_ints;
+    call.n_reals = r.n_reals;
+    call.ints = r.ints, call.reals = r.reals;
+    run(p, call, in, out);
+    keep(p, out);
 }
 
 /* Gradients. */
@@ -365,9 +496,8 @@ static void begin(program *p, uint8_t mode) {
                                : t->view.dtype == LH_F32 ? (const void *)few
                                                          : (const void *)&count;
 
-            lh__tensor_write(
-                e, t, from,
-                (uint64_t)(lh__view_numel(&t->view) * lh__dtype_size(t->view.dtype)));
+            lh__tensor_write(e, t, from,
+                             (uint64_t)(lh__view_numel(&t->view) * lh__dtype_size(t->view.dtype)));
             p->tensor[i][d] = t;
         }
     }
@@ -395,8 +525,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         p.line++;
         if (kind < 128)
             call_operator(&p, kind);
-        else if (kind < 192)
+        else if (kind < 160)
             make_leaf(&p, kind);
+        else if (kind < 192)
+            follow(&p);
         else if (kind < 240)
             derive(&p, kind);
         else if (kind < 252)

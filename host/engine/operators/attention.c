@@ -17,13 +17,13 @@ static lh__view batch_of(const lh__view *x) {
     return batch;
 }
 
-/* A mask fits when it broadcasts to the scores, (..., t, s), without making them larger. */
+/* A mask has axes, and broadcasts to the scores, (..., t, s), without making them larger. */
 static lh_status check_mask(lh__check *c, int64_t t, int64_t s) {
     const lh__view *mask = lh__in(c, 3);
     int32_t dtype = c->call->inputs[3]->view.dtype, ndim = c->out.ndim + 2;
     char text[LH__SHAPE_TEXT];
     int64_t scores[LH_MAX_DIMS];
-    int32_t fits = mask->ndim <= ndim;
+    int32_t fits = mask->ndim > 0 && mask->ndim <= ndim;
 
     if (dtype != LH_BOOL && !lh__dtype_is_real(dtype))
         return lh__reject(c, LH_EDTYPE,

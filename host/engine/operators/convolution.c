@@ -23,18 +23,6 @@ static places places_of(uint32_t op, int32_t axes) {
                     .groups = (3 + transpose) * axes};
 }
 
-/* Kernels read contiguous memory. */
-static lh_status make_contiguous(lh__check *c) {
-    for (int32_t i = 0; i < c->n_in; i++) {
-        if (lh__view_is_contiguous(lh__in(c, i)))
-            continue;
-        c->in[i] = op1(c->e, LH_OP_CONTIGUOUS, c->in[i]);
-        if (!c->in[i])
-            return LH_ENOMEM; /* recorded */
-    }
-    return LH_OK;
-}
-
 /* Ranks, integers and channels: what both directions ask for. */
 static lh_status check_operands(const lh__check *c, places *at) {
     const lh__view *x = lh__in(c, 0), *weight = lh__in(c, 1);
@@ -109,7 +97,7 @@ static lh_status shape_conv(lh__check *c) {
                               (long long)reach, d, (long long)have);
         c->out.shape[2 + d] = (have - reach) / c->ints[at.stride + d] + 1;
     }
-    return make_contiguous(c);
+    return LH_OK;
 }
 
 /* Extent of a transposed convolution without its output padding. */
@@ -144,14 +132,12 @@ static lh_status shape_conv_transpose(lh__check *c) {
                               d);
         c->out.shape[2 + d] = extent + extra;
     }
-    return make_contiguous(c);
+    return LH_OK;
 }
 
 /* (g, x) ints as CONV, then the shape of weight. */
 static lh_status shape_weight_grad(lh__check *c) {
-    lh_status status = lh__shape_from(c, 3 * (lh__in(c, 0)->ndim - 2) + 1);
-
-    return status == LH_OK ? make_contiguous(c) : status;
+    return lh__shape_from(c, 3 * (lh__in(c, 0)->ndim - 2) + 1);
 }
 
 /* Gradients. Every node's spatial integers, in the order of CONV. */
@@ -267,13 +253,13 @@ static lh_tensor *d_weight_grad_x(lh__engine *e, const lh__node *n, int32_t i, l
 /* clang-format off */
 static const lh__row rows[] = {
     {LH_OP_CONV, "conv", "x weight bias", {2, 3}, {4, 10}, {0, 0}, 0, LH__REALS,
-     shape_conv, {d_conv_x, d_conv_weight, d_bias}, NULL},
+     shape_conv, {d_conv_x, d_conv_weight, d_bias}, lh__compose_contiguous},
     {LH_OP_CONV_TRANSPOSE, "conv_transpose", "x weight bias", {2, 3}, {5, 13}, {0, 0}, 0, LH__REALS,
-     shape_conv_transpose, {d_transpose_x, d_transpose_weight, d_bias}, NULL},
+     shape_conv_transpose, {d_transpose_x, d_transpose_weight, d_bias}, lh__compose_contiguous},
 
     /* what gradients are made of */
     {LH__OP_CONV_WEIGHT_GRAD, "conv_weight_grad", "g x", {2, 2}, {7, 15}, {0, 0}, LH__LANDS,
-     LH__REALS, shape_weight_grad, {d_weight_grad_g, d_weight_grad_x}, NULL},
+     LH__REALS, shape_weight_grad, {d_weight_grad_g, d_weight_grad_x}, lh__compose_contiguous},
 };
 /* clang-format on */
 

@@ -53,9 +53,9 @@ static inline lh_tensor *scaled(lh__engine *e, lh_tensor *a, double factor) {
 
 /* A scalar of the dtype of `like`. */
 static inline lh_tensor *number(lh__engine *e, const lh_tensor *like, double value) {
-    const int64_t dtype = like->view.dtype;
+    const int64_t dtype = like ? like->view.dtype : 0;
 
-    return op(e, LH_OP_FULL, 0, NULL, 1, &dtype, 1, &value);
+    return like ? op(e, LH_OP_FULL, 0, NULL, 1, &dtype, 1, &value) : NULL;
 }
 
 static inline lh_tensor *cast_like(lh__engine *e, lh_tensor *a, const lh_tensor *like) {

@@ -449,7 +449,8 @@ static lh_tensor *compose_pad(lh__check *c) {
 
     for (int32_t d = 0; x && d < c->out.ndim; d++)
         x = c->ints[0] == LH_PAD_CONSTANT ? pad_constant(c, x, d, value) : pad_by_index(c, x, d);
-    return x ? cast_like(c->e, x, c->in[0]) : NULL;
+    /* CONCAT makes integers of BOOL */
+    return x && x->view.dtype != c->out.dtype ? cast_like(c->e, x, c->in[0]) : x;
 }
 
 static lh_tensor *compose_flip(lh__check *c) {

@@ -101,18 +101,12 @@ static lh_status shape_pool(lh__check *c) {
             return status;
         c->out.shape[SPATIAL + d] = n;
     }
-    c->in[0] = op1(c->e, LH_OP_CONTIGUOUS, c->in[0]);
-    return c->in[0] ? LH_OK : LH_ENOMEM; /* recorded */
+    return LH_OK;
 }
 
 /* (g) ints as AVG_POOL, then the shape of x */
 static lh_status shape_avg_pool_grad(lh__check *c) {
-    lh_status status = lh__shape_from(c, 3 * (lh__in(c, 0)->ndim - SPATIAL) + 2);
-
-    if (status != LH_OK)
-        return status;
-    c->in[0] = op1(c->e, LH_OP_CONTIGUOUS, c->in[0]);
-    return c->in[0] ? LH_OK : LH_ENOMEM; /* recorded */
+    return lh__shape_from(c, 3 * (lh__in(c, 0)->ndim - SPATIAL) + 2);
 }
 
 /* The last integers, one for each spatial axis, are the extents asked for. */
@@ -316,7 +310,8 @@ static lh_tensor *compose_adaptive_max_pool(lh__check *c) {
     lh_tensor *y = c->in[0];
 
     for (int32_t d = 0; d < axes && y; d++) {
-        int64_t n = c->ints[d], extent = y->view.shape[SPATIAL + d], longest = longest_window(n, extent);
+        int64_t n = c->ints[d], extent = y->view.shape[SPATIAL + d];
+        int64_t longest = longest_window(n, extent);
         lh_tensor *index;
 
         ints[d] = ints[axes + d] = longest;
@@ -366,9 +361,9 @@ static const lh__row rows[] = {
     {LH_OP_MAX_POOL, "max_pool", "x", {1, 1}, {5, 13}, {0, 0}, 0, LH__AS_IS,
      shape_pool, {0}, compose_max_pool},
     {LH_OP_MAX_POOL_INDICES, "max_pool_indices", "x", {1, 1}, {5, 13}, {0, 0}, 0, LH__POSITION,
-     shape_pool, {0}, NULL},
+     shape_pool, {0}, lh__compose_contiguous},
     {LH_OP_AVG_POOL, "avg_pool", "x", {1, 1}, {5, 11}, {0, 0}, 0, LH__REALS,
-     shape_pool, {d_avg_pool}, NULL},
+     shape_pool, {d_avg_pool}, lh__compose_contiguous},
     {LH_OP_ADAPTIVE_AVG_POOL, "adaptive_avg_pool", "x", {1, 1}, {1, 3}, {0, 0}, 0, LH__REALS,
      shape_resample, {0}, compose_adaptive_avg_pool},
     {LH_OP_ADAPTIVE_MAX_POOL, "adaptive_max_pool", "x", {1, 1}, {1, 3}, {0, 0}, 0, LH__AS_IS,
@@ -380,7 +375,7 @@ static const lh__row rows[] = {
 
     /* what gradients are made of */
     {LH__OP_AVG_POOL_GRAD, "avg_pool_grad", "g", {1, 1}, {8, 16}, {0, 0}, LH__LANDS, LH__REALS,
-     shape_avg_pool_grad, {d_avg_pool_grad}, NULL},
+     shape_avg_pool_grad, {d_avg_pool_grad}, lh__compose_contiguous},
 };
 /* clang-format on */
 

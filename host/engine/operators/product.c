@@ -57,8 +57,8 @@ typedef struct product {
     lh_tensor *a, *b, *g;
 } product;
 
-/* A gradient that was expanded (of a sum or mean) has elements that share memory; products want them
- * apart. */
+/* A gradient that was expanded (of a sum or mean) has elements that share memory; products want
+ * them apart. */
 static lh_tensor *spread(lh__engine *e, lh_tensor *g) {
     int32_t shared = 0;
 
@@ -72,8 +72,11 @@ static product matrices(lh__engine *e, const lh__node *n, lh_tensor *gradient) {
     product p = {n->in[0], n->in[1], g};
     int32_t a_is_vector = p.a->view.ndim == 1, b_is_vector = p.b->view.ndim == 1;
     int64_t shape[LH_MAX_DIMS + 2];
-    int32_t ndim = g->view.ndim - !a_is_vector - !b_is_vector;
+    int32_t ndim;
 
+    if (!g)
+        return (product){0};
+    ndim = g->view.ndim - !a_is_vector - !b_is_vector;
     for (int32_t d = 0; d < ndim; d++)
         shape[d] = g->view.shape[d];
     shape[ndim++] = a_is_vector ? 1 : p.a->view.shape[p.a->view.ndim - 2];

@@ -61,14 +61,6 @@ static lh_status shape_recurrent(lh__check *c) {
     return LH_OK;
 }
 
-/* To the kernel, with contiguous operands. */
-static lh_tensor *compose_contiguous(lh__check *c) {
-    for (int32_t i = 0; i < c->n_in; i++)
-        if (!(c->in[i] = op1(c->e, LH_OP_CONTIGUOUS, c->in[i])))
-            break;
-    return NULL;
-}
-
 /* (g, y[, c or h], w_hh): (t, n, 1, 5 or 7 hidden) */
 static lh_status shape_grad(lh__check *c) {
     int64_t units = c->call->op == LH__OP_LSTM_GRAD ? 5 : c->call->op == LH__OP_GRU_GRAD ? 7 : 1;
@@ -80,12 +72,13 @@ static lh_status shape_grad(lh__check *c) {
 
 /* What the walk back through time leaves, once for all operands. */
 static lh_tensor *walked(lh__engine *e, const lh__node *n, lh_tensor *g) {
-    lh_tensor *in[4] = {op1(e, LH_OP_CONTIGUOUS, g), n->out};
+    lh_tensor *in[4] = {NULL, n->out};
     uint32_t op_of = n->row->op;
     int32_t n_in = 2;
 
     if (*n->joint)
         return *n->joint;
+    in[0] = op1(e, LH_OP_CONTIGUOUS, g);
     if (op_of == LH_OP_LSTM)
         in[n_in++] = n->in[2];
     else if (op_of == LH_OP_GRU)
@@ -155,11 +148,11 @@ static lh_tensor *d_b_hh(lh__engine *e, const lh__node *n, int32_t i, lh_tensor 
 /* clang-format off */
 static const lh__row rows[] = {
     {LH_OP_RNN, "rnn", "x h w_hh b_hh", {4, 4}, {1, 1}, {0, 0}, 0, LH__REALS,
-     shape_recurrent, {d_x, d_h, d_w_hh, d_b_hh}, compose_contiguous},
+     shape_recurrent, {d_x, d_h, d_w_hh, d_b_hh}, lh__compose_contiguous},
     {LH_OP_LSTM, "lstm", "x h c w_hh b_hh", {5, 5}, {0, 0}, {0, 0}, 0, LH__REALS,
-     shape_recurrent, {d_x, d_h, d_c, d_w_hh, d_b_hh}, compose_contiguous},
+     shape_recurrent, {d_x, d_h, d_c, d_w_hh, d_b_hh}, lh__compose_contiguous},
     {LH_OP_GRU, "gru", "x h w_hh b_hh", {4, 4}, {0, 0}, {0, 0}, 0, LH__REALS,
-     shape_recurrent, {d_x, d_h, d_w_hh, d_b_hh}, compose_contiguous},
+     shape_recurrent, {d_x, d_h, d_w_hh, d_b_hh}, lh__compose_contiguous},
 
     /* what gradients are made of */
     {LH__OP_RNN_GRAD, "rnn_grad", "g y w_hh", {3, 3}, {1, 1}, {0, 0}, 0, LH__REALS,

@@ -111,16 +111,14 @@ lh_status lh__shape_view(lh__check *c) {
 }
 
 lh_tensor *lh__compose_contiguous(lh__check *c) {
-    lh_tensor *in[LH__MAX_INPUTS];
-    int32_t copies = 0;
-
     for (int32_t k = 0; k < c->n_in; k++) {
-        copies |= !lh__view_is_contiguous(lh__in(c, k));
-        in[k] = op1(c->e, LH_OP_CONTIGUOUS, c->in[k]);
+        if (lh__view_is_contiguous(lh__in(c, k)))
+            continue;
+        c->in[k] = op1(c->e, LH_OP_CONTIGUOUS, c->in[k]);
+        if (!c->in[k])
+            break; /* recorded */
     }
-    return copies ? op(c->e, c->row->op, c->n_in, in, c->n_ints, c->ints, c->call->n_reals,
-                       c->call->reals)
-                  : NULL;
+    return NULL;
 }
 
 /* Axes d and the last, swapped. */

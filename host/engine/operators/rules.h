@@ -40,7 +40,7 @@ lh__shape_rule lh__shape_axis;      /* same; ints axis */
 lh__shape_rule lh__shape_tail;      /* the ints after the row's least number of them */
 lh__shape_rule lh__shape_view;      /* a view of the first input */
 
-lh__compose lh__compose_contiguous; /* the same call with contiguous operands, if any is not */
+lh__compose lh__compose_contiguous; /* to the kernel, with contiguous operands */
 
 /* The same call, whose integer `which` names an axis, along the last axis of contiguous operands of
  * one shape; NULL where it is such a call. The result has as many axes. */

@@ -56,6 +56,13 @@ static inline lh_tensor *full(lh__engine *e, int32_t dtype, double value, int32_
     return call(e, LH_OP_FULL, NONE, 1 + ndim, ints, 1, &value);
 }
 
+/* A step whose memory holds NaNs, so that an element which an operator leaves out shows. */
+static inline void begin_dirty_step(lh__engine *e, uint64_t step) {
+    lh__step_begin(e, LH__PHASE_TRAIN, step);
+    full(e, LH_F64, NAN, 1, (int64_t[]){1 << 16});
+    lh__step_begin(e, LH__PHASE_TRAIN, step);
+}
+
 /* All elements as doubles, row-major, at most `room`. Returns how many. */
 static inline int64_t values(lh__engine *e, const lh_tensor *t, double *out, int64_t room) {
     int64_t n = lh__view_numel(&t->view);

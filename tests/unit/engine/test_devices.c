@@ -13,7 +13,7 @@ static int64_t run(lh__engine *e, const op_case *c, int32_t dtype, int32_t layou
     lh_tensor *in[LH__MAX_INPUTS], *y, *loss, *weights, *g;
     int64_t n;
 
-    lh__step_begin(e, LH__PHASE_TRAIN, 3);
+    begin_dirty_step(e, 3);
     for (int32_t i = 0; i < c->n_in; i++) {
         in[i] = case_input_new(e, c, i, LH_F32, (uint64_t)(c - cases), layout);
         if (in[i]->view.dtype == LH_F32)

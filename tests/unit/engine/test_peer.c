@@ -144,7 +144,7 @@ static int check(lh__engine *e, const char *device, const json_t *about, numbers
     const char *name = lh__row_of(op) ? lh__row_of(op)->name : "?";
 
     lh__engine_set_error(e, &err);
-    lh__step_begin(e, LH__PHASE_TRAIN, 0);
+    begin_dirty_step(e, 0);
     for (int32_t i = 0; i < n_in; i++) {
         const json_t *one = json_array_get(inputs, (size_t)i);
         int32_t dtype = dtype_of(json_string_value(json_array_get(one, 0)));

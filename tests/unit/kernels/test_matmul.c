@@ -14,7 +14,7 @@ static void check(lh__view *a, lh__view *b, lh__view *bias, uint32_t op, int32_t
 
     t.in[0] = a, t.in[1] = b, t.in[2] = bias;
     /* Sums of equal summands, as of a broadcast axis, are rounded one way each time. */
-    t.ulps = 2 + (double)k / 8;
+    t.ulps = 2 + (double)k / 4;
     t.size = 3 + 2 * (double)k;
     expect_agreement(&t, "matmul");
 }

@@ -144,7 +144,7 @@ static inline lh_tensor *lh_recurrent_cell_(const lh_recurrent_call_ *r, int32_t
     const lh_recurrent_cell *cell = &layer->cells[i];
     int64_t hidden = layer->hidden, relu = layer->o.relu;
     int reverse = layer->o.bidirectional && i % 2;
-    lh_tensor *inputs[5], *out, *last;
+    lh_tensor *inputs[5], *out, *h, *c;
     int32_t n = 0;
 
     inputs[0] = lh_recurrent_flip_(r, x, reverse);
@@ -161,12 +161,15 @@ static inline lh_tensor *lh_recurrent_cell_(const lh_recurrent_call_ *r, int32_t
         cell->bias_hh ? cell->bias_hh : lh_recurrent_zeros_(r, lh_dim(r->c, cell->weight_hh, 0));
     out = lh_op_(r->c, r->file, r->line, layer->op, inputs, n, &relu, layer->op == LH_OP_RNN, NULL,
                  0);
-    last = lh_recurrent_slice_(r, out, 0, r->steps - 1, r->steps);
-    final->h = lh_recurrent_concat_(r, final->h, lh_recurrent_slice_(r, last, 2, 0, hidden), 0);
-    if (layer->op == LH_OP_LSTM)
+    h = lh_recurrent_slice_(r, out, 2, 0, hidden);
+    final->h = lh_recurrent_concat_(r, final->h,
+                                    lh_recurrent_slice_(r, h, 0, r->steps - 1, r->steps), 0);
+    if (layer->op == LH_OP_LSTM) {
+        c = lh_recurrent_slice_(r, out, 2, hidden, 2 * hidden);
         final->c = lh_recurrent_concat_(r, final->c,
-                                        lh_recurrent_slice_(r, last, 2, hidden, 2 * hidden), 0);
-    return lh_recurrent_flip_(r, lh_recurrent_slice_(r, out, 2, 0, hidden), reverse);
+                                        lh_recurrent_slice_(r, c, 0, r->steps - 1, r->steps), 0);
+    }
+    return lh_recurrent_flip_(r, h, reverse);
 }
 
 static inline lh_tensor *lh_recurrent_apply_(lh_ctx *c, const char *file, int32_t line,
