@@ -18,12 +18,12 @@ class LitModel(L.LightningModule):
     def training_step(self, batch, batch_idx):
         x = batch[0].flatten(1)
         loss = F.mse_loss(self.decoder(self.encoder(x)), x)
-        self.log("train_loss", loss)
+        self.log("train_loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch, batch_idx):
         x = batch[0].flatten(1)
-        self.log("val_loss", F.mse_loss(self.decoder(self.encoder(x)), x))
+        self.log("val_loss", F.mse_loss(self.decoder(self.encoder(x)), x), prog_bar=True)
 
     def configure_optimizers(self):
         return torch.optim.Adam(self.parameters(), lr=1e-3)

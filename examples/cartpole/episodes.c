@@ -109,8 +109,8 @@ double episodes_play(lh_ctx *c, void *self, lh_tensor *(*forward)(lh_ctx *, void
         lh_fail(c, LH_EINVAL, "%lld episodes in a batch: %d are the most", (long long)n, AT_ONCE);
         return NAN;
     }
-    grad = c->host->set_grad_enabled(c, 0);
-    c->host->read(c, lh_batch_get(c, batch, 0), which, (uint64_t)n * sizeof *which);
+    grad = lh_set_grad_enabled(c, 0);
+    lh_read(c, lh_batch_get(c, batch, 0), which, (uint64_t)n * sizeof *which);
     for (int64_t i = 0; i < n; i++)
         envs[i] = cartpole_make(random_start(which[i], 2));
     while (left > 0 && lh_status_of(c) == LH_OK) {
@@ -118,9 +118,8 @@ double episodes_play(lh_ctx *c, void *self, lh_tensor *(*forward)(lh_ctx *, void
             cartpole_observe(&envs[i], states[i]);
         if (!ended[0])
             drawn = film(&envs[0], frames);
-        c->host->read(c,
-                      lh_argmax(c, forward(c, self, rows_tensor(c, states, n, CARTPOLE_STATE)), 1),
-                      actions, (uint64_t)n * sizeof *actions);
+        lh_read(c, lh_argmax(c, forward(c, self, rows_tensor(c, states, n, CARTPOLE_STATE)), 1),
+                actions, (uint64_t)n * sizeof *actions);
         for (int64_t i = 0; i < n; i++)
             if (!ended[i] && cartpole_step(&envs[i], actions[i]).ended != 0) {
                 ended[i] = 1;
@@ -129,31 +128,28 @@ double episodes_play(lh_ctx *c, void *self, lh_tensor *(*forward)(lh_ctx *, void
             }
     }
     if (frames)
-        picture_save(c, picture,
-                     c->host->tensor(c, LH_F32, 3, (const int64_t[]){drawn, HEIGHT, WIDTH}, frames),
-                     5);
-    c->host->set_grad_enabled(c, grad);
+        picture_save(c, picture, lh_tensor_of(c, LH_F32, frames, drawn, HEIGHT, WIDTH), 5);
+    lh_set_grad_enabled(c, grad);
     return left > 0 ? NAN : total / (double)n;
 }
 
 /* ---- Tensors and state. */
 
 lh_tensor *rows_tensor(lh_ctx *c, const void *rows, int64_t n, int64_t width) {
-    return c->host->tensor(c, LH_F32, 2, (const int64_t[]){n, width}, rows);
+    return lh_tensor_of(c, LH_F32, rows, n, width);
 }
 
 lh_status bytes_save(lh_ctx *c, const char *key, const void *data, size_t size) {
-    return c->host->state_put_tensor(
-        c, key, c->host->tensor(c, LH_U8, 1, (const int64_t[]){(int64_t)size}, data));
+    return lh_state_put_tensor(c, key, lh_tensor_of(c, LH_U8, data, (int64_t)size));
 }
 
 lh_status bytes_load(lh_ctx *c, const char *key, void *data, size_t size) {
-    lh_tensor *saved = c->host->state_get_tensor(c, key);
+    lh_tensor *saved = lh_state_get_tensor(c, key);
 
     if (!saved || lh_numel(c, saved) != (int64_t)size)
         return lh_fail(c, LH_ECORRUPT,
                        "the checkpoint's \"%s\" has %lld bytes, not %zu: go on with the "
                        "hyper-parameters that it was made with",
                        key, (long long)lh_numel(c, saved), size);
-    return c->host->read(c, saved, data, size);
+    return lh_read(c, saved, data, size);
 }

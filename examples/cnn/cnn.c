@@ -106,8 +106,9 @@ static lh_status test_epoch_end(lh_ctx *c, void *self, const lh_outputs *outputs
 }
 
 static lh_status configure_optimizers(lh_ctx *c, void *self) {
-    lh_adam(c, .lr = lh_hparam(c, "lr"));
-    return LH_OK;
+    lh_optimizer *adam = lh_adam(c, .lr = lh_hparam(c, "lr"));
+
+    return lh_exponential_lr(c, adam, .gamma = 0.5);
 }
 
 static const lh_module module = {

@@ -42,4 +42,5 @@ class LitModel(L.LightningModule):
         self.evaluate(batch, "test")
 
     def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), lr=self.hparams.lr)
+        adam = torch.optim.Adam(self.parameters(), lr=self.hparams.lr)
+        return [adam], [torch.optim.lr_scheduler.ExponentialLR(adam, gamma=0.5)]

@@ -53,8 +53,8 @@ static lh_tensor *net_apply(lh_ctx *c, const struct net *net, lh_tensor *x) {
 
 static void net_copy(lh_ctx *c, struct net *to, const struct net *from) {
     for (int i = 0; i < 3; i++) {
-        c->host->assign(c, to->layers[i].weight, from->layers[i].weight);
-        c->host->assign(c, to->layers[i].bias, from->layers[i].bias);
+        lh_assign(c, to->layers[i].weight, from->layers[i].weight);
+        lh_assign(c, to->layers[i].bias, from->layers[i].bias);
     }
 }
 
@@ -104,7 +104,7 @@ static lh_tensor *loss_of(lh_ctx *c, struct dqn *m, lh_tensor *rows) {
     lh_tensor *next = COLUMN(c, rows, transition, next), *best, *follows;
     lh_tensor *goes_on = lh_add_scalar(c, lh_neg(c, COLUMN(c, rows, transition, terminated)), 1);
 
-    best = lh_reshape(c, lh_argmax(c, forward(c, m, next), 1), -1, 1);
+    best = lh_unsqueeze(c, lh_argmax(c, forward(c, m, next), 1), 1);
     follows = lh_mul(c, lh_gather(c, net_apply(c, &m->target, next), 1, best), goes_on);
     follows = lh_mul_scalar(c, follows, lh_hparam(c, "gamma"));
     return lh_smooth_l1_loss(c, q, lh_add(c, COLUMN(c, rows, transition, reward), follows));

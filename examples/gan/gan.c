@@ -35,9 +35,9 @@ static const lh_hparam_spec hparams[] = {
 static lh_conv normal(lh_ctx *c, lh_conv layer) {
     lh_tensor *w = layer.weight;
 
-    c->host->assign(c, w,
-                    lh_normal(c, 0, 0.02, LH_F32, lh_dim(c, w, 0), lh_dim(c, w, 1), lh_dim(c, w, 2),
-                              lh_dim(c, w, 3)));
+    lh_assign(c, w,
+              lh_normal(c, 0, 0.02, LH_F32, lh_dim(c, w, 0), lh_dim(c, w, 1), lh_dim(c, w, 2),
+                        lh_dim(c, w, 3)));
     return layer;
 }
 
@@ -62,7 +62,7 @@ static lh_status configure_model(lh_ctx *c, void *self) {
     d->conv3 = CONV(c, "discriminator.5", 2 * width, 1, 7);
 
     m->shown_z = lh_buffer(c, "shown_z", 0, 64, dim);
-    return c->host->assign(c, m->shown_z, lh_randn(c, LH_F32, 64, dim));
+    return lh_assign(c, m->shown_z, lh_randn(c, LH_F32, 64, dim));
 }
 
 /* Random numbers z (n, dim) to images (n, 1, 28, 28) from -1 to 1: by way of 7x7 and 14x14. */

@@ -71,7 +71,7 @@ lh_status picture_save(lh_ctx *c, const char *name, lh_tensor *images, int64_t c
     png.format = g.channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
     if (!values || !pixels) {
         lh_fail(c, LH_ENOMEM, "out of memory for a picture of %zu bytes", bytes);
-    } else if (c->host->read(c, images, values, size) == LH_OK) {
+    } else if (lh_read(c, images, values, size) == LH_OK) {
         draw(&g, values, pixels);
         if (png_image_write_to_file(&png, path, 0, pixels, 0, NULL))
             lh_print(c, LH_INFO, "picture: %s", path);

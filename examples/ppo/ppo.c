@@ -98,7 +98,7 @@ static void play(lh_ctx *c, struct ppo *m) {
         for (int64_t i = 0; i < ENVS; i++)
             cartpole_observe(&a->envs[i], states[i]);
         x = lh_softmax(c, forward(c, m, rows_tensor(c, states, ENVS, CARTPOLE_STATE)), 1);
-        c->host->read(c, lh_cast(c, x, LH_F64), probs, sizeof probs);
+        lh_read(c, lh_cast(c, x, LH_F64), probs, sizeof probs);
         for (int64_t i = 0; i < ENVS; i++) {
             struct transition *t = &m->rollout[k * ENVS + i].t;
 
@@ -121,8 +121,8 @@ static void judge(lh_ctx *c, struct ppo *m) {
 
     if (!values)
         lh_fail(c, LH_ENOMEM, "out of memory for a rollout of %lld steps", (long long)n);
-    else if (c->host->read(c, lh_cast(c, lh_concat(c, 1, 3, told), LH_F64), values,
-                           (size_t)n * sizeof *values) == LH_OK)
+    else if (lh_read(c, lh_cast(c, lh_concat(c, 1, 3, told), LH_F64), values,
+                     (size_t)n * sizeof *values) == LH_OK)
         for (int64_t k = n - 1; k >= 0; k--) {
             struct sample *s = &m->rollout[k];
             double later = k + ENVS < n && s->t.ended == 0 ? (double)s[ENVS].advantage : 0;
@@ -151,11 +151,11 @@ static lh_tensor *next_samples(lh_ctx *c, struct ppo *m, int64_t n) {
     int64_t all = m->steps * ENVS, at = m->agent.update * n % all;
 
     if (m->agent.update == 0) {
-        int32_t grad = c->host->set_grad_enabled(c, 0);
+        int32_t grad = lh_set_grad_enabled(c, 0);
 
         play(c, m);
         judge(c, m);
-        c->host->set_grad_enabled(c, grad);
+        lh_set_grad_enabled(c, grad);
     }
     if (at == 0)
         shuffle(m->rollout, all, &m->agent.random);

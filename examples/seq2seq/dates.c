@@ -165,7 +165,7 @@ struct shown {
 /* Row i of symbols (n, length), of at most DATES_SOURCE. */
 static void read_row(lh_ctx *c, lh_tensor *t, int64_t i, int64_t *row) {
     t = lh_slice(c, t, 0, i, i + 1);
-    c->host->read(c, t, row, (uint64_t)lh_numel(c, t) * sizeof *row);
+    lh_read(c, t, row, (uint64_t)lh_numel(c, t) * sizeof *row);
 }
 
 static void target_text(const int64_t *symbols, char text[DATES_TARGET]) {
@@ -215,7 +215,7 @@ void dates_show_attention(lh_ctx *c, const lh_batch *batch, lh_tensor *written, 
         char map[DATES_TARGET * (DATES_SOURCE + 5)] = "";
         size_t end = 0;
 
-        c->host->read(c, lh_slice(c, weights, 0, i, i + 1), looks, sizeof looks);
+        lh_read(c, lh_slice(c, weights, 0, i, i + 1), looks, sizeof looks);
         for (size_t k = 0; s.written[k]; k++) {
             end += (size_t)sprintf(map + end, "\n  %c ", s.written[k]);
             for (size_t j = 0; s.source[j]; j++)

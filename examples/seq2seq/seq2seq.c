@@ -89,7 +89,7 @@ static lh_tensor *decode(lh_ctx *c, const struct seq2seq *m, const struct memory
 
     x = lh_recurrent_apply(c, m->decoder, x, &hidden);
     *state = hidden.h;
-    scores = lh_matmul(c, x, lh_permute(c, memory->keys, 0, 2, 1));
+    scores = lh_matmul(c, x, lh_transpose(c, memory->keys, 1, 2));
     *weights = lh_softmax(c, lh_masked_fill(c, scores, memory->padding, -INFINITY), 2);
     context = lh_matmul(c, *weights, memory->states);
     x = lh_linear_apply(c, m->combine, lh_concat(c, 2, 2, LH_TENSORS_(x, context)));
@@ -104,8 +104,8 @@ static lh_tensor *loss_of(lh_ctx *c, void *self, const lh_batch *batch) {
 
     logits = decode(c, self, &memory, lh_slice(c, target, 1, 0, t - 1), &memory.last, &weights);
     labels = lh_reshape(c, lh_slice(c, target, 1, 1, t), -1);
-    labels = lh_masked_fill(c, labels, dates_padding(c, labels), -100); /* left out of the mean */
-    return lh_cross_entropy(c, lh_reshape(c, logits, -1, DATES_TARGET_SYMBOLS), labels);
+    logits = lh_reshape(c, logits, -1, DATES_TARGET_SYMBOLS);
+    return lh_cross_entropy_ignoring(c, logits, labels, DATES_PAD);
 }
 
 /* Writes greedily: (n, STEPS) symbols. `weights`: (n, STEPS, source), or NULL. */

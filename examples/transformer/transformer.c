@@ -73,8 +73,8 @@ static lh_tensor *loss_of(lh_ctx *c, void *self, const lh_batch *batch) {
     lh_tensor *logits =
         decode(c, self, encode(c, self, source), source, lh_slice(c, target, 1, 0, STEPS));
 
-    labels = lh_masked_fill(c, labels, dates_padding(c, labels), -100); /* left out of the mean */
-    return lh_cross_entropy(c, lh_reshape(c, logits, -1, DATES_TARGET_SYMBOLS), labels);
+    logits = lh_reshape(c, logits, -1, DATES_TARGET_SYMBOLS);
+    return lh_cross_entropy_ignoring(c, logits, labels, DATES_PAD);
 }
 
 /* Writes greedily: texts (n, source) to (n, STEPS) symbols. */

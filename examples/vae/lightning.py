@@ -57,7 +57,8 @@ class LitModel(L.LightningModule):
             x = batch[0][:16].reshape(-1, 1, 28, 28)
             z = torch.randn(64, self.hparams.dim, device=self.device)
             board = self.logger.experiment
-            board.add_images("reconstructions", torch.cat([x, self.images(self.draw(*self.encode(x)))]))
+            pairs = torch.cat([x, self.images(self.draw(*self.encode(x)))])
+            board.add_images("reconstructions", pairs, self.current_epoch)
             board.add_images("samples", self.images(z), self.current_epoch)
         self.log("val_loss", self.loss(batch), prog_bar=True)
 

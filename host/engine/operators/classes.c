@@ -183,7 +183,6 @@ typedef struct targets {
 } targets;
 
 static targets targets_of(lh__check *c, lh_tensor *target, const lh_tensor *like) {
-    const int64_t axis = 0;
     lh__engine *e = c->e;
     targets t = {0};
 
@@ -192,8 +191,7 @@ static targets targets_of(lh__check *c, lh_tensor *target, const lh_tensor *like
     t.kept = op2(e, LH_OP_NE, target, number(e, target, (double)ignored_target(c)));
     t.classes = op3(e, LH_OP_WHERE, t.kept, target, number(e, target, 0.0));
     if (c->n_in > 2)
-        t.weights =
-            op(e, LH_OP_INDEX_SELECT, 2, (lh_tensor *[]){c->in[2], t.classes}, 1, &axis, 0, NULL);
+        t.weights = selected(e, c->in[2], 0, t.classes);
     else
         t.weights = number(e, like, 1.0);
     t.weights = op3(e, LH_OP_WHERE, t.kept, t.weights, number(e, like, 0.0));

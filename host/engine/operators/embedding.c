@@ -21,11 +21,11 @@ static lh_status shape_embedding(lh__check *c) {
 
 /* The rows, those at the padding index without a gradient. */
 static lh_tensor *compose_embedding(lh__check *c) {
-    const int64_t axis = 0, rows = lh__view_numel(lh__in(c, 1));
+    const int64_t rows = lh__view_numel(lh__in(c, 1));
     lh__engine *e = c->e;
     lh_tensor *index = reshaped(e, c->in[1], 1, &rows), *y;
 
-    y = op(e, LH_OP_INDEX_SELECT, 2, (lh_tensor *[]){c->in[0], index}, 1, &axis, 0, NULL);
+    y = selected(e, c->in[0], 0, index);
     if (index && c->ints[0] >= 0) {
         lh_tensor *padding = op2(e, LH_OP_EQ, index, number(e, index, (double)c->ints[0]));
 

@@ -51,6 +51,11 @@ static inline lh_tensor *scaled(lh__engine *e, lh_tensor *a, double factor) {
     return op1_real(e, LH_OP_MUL_SCALAR, a, factor);
 }
 
+/* The parts of x along `axis` that the index, of one axis, names. */
+static inline lh_tensor *selected(lh__engine *e, lh_tensor *x, int64_t axis, lh_tensor *index) {
+    return op(e, LH_OP_INDEX_SELECT, 2, (lh_tensor *[]){x, index}, 1, &axis, 0, NULL);
+}
+
 /* A scalar of the dtype of `like`. */
 static inline lh_tensor *number(lh__engine *e, const lh_tensor *like, double value) {
     const int64_t dtype = like ? like->view.dtype : 0;

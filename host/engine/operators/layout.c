@@ -1,6 +1,7 @@
 /* layout.c - views of a tensor, and copies of parts of it by place or by index. */
 #include "engine/operators/rules.h"
 
+#include "engine/state.h"
 #include "kernels/view.h"
 
 static lh_status shape_concat(lh__check *c) {
@@ -241,7 +242,7 @@ static lh_status shape_reshape(lh__check *c) {
                           (long long)known);
     lh__set_shape(c, c->n_ints, c->ints);
     c->out.data = x->data;
-    c->is_view = reshaped_strides(x, &c->out);
+    c->is_view = lh__is_countable(&c->out) && reshaped_strides(x, &c->out);
     return LH_OK;
 }
 
@@ -391,10 +392,6 @@ static lh_tensor *d_index_select_grad(lh__engine *e, const lh__node *n, int32_t 
 /* start, start + step, ...: n of them. */
 static lh_tensor *arange(lh__engine *e, int64_t dtype, int64_t n, double start, double step) {
     return op(e, LH_OP_ARANGE, 0, NULL, 2, (int64_t[]){dtype, n}, 2, (double[]){start, step});
-}
-
-static lh_tensor *selected(lh__engine *e, lh_tensor *x, int64_t axis, lh_tensor *index) {
-    return op(e, LH_OP_INDEX_SELECT, 2, (lh_tensor *[]){x, index}, 1, &axis, 0, NULL);
 }
 
 /* x, or the part of it that remains on axis d, between constants. */

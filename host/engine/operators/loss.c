@@ -3,7 +3,7 @@
 
 #include "engine/operators/loss.h"
 #include "engine/state.h"
-#include "kernels/view.h"
+#include "kernels/ref/ref.h"
 
 /* Shape rules. */
 
@@ -39,20 +39,12 @@ static lh_status shape_weighted_pair(lh__check *c) {
     return status == LH_OK ? shape_reduced(c, x) : status;
 }
 
-static double real_at(const lh__view *v, int64_t i) {
-    int64_t at = lh__view_offset(v, i);
-
-    return v->dtype == LH_F32   ? ((const float *)v->data)[at]
-           : v->dtype == LH_F64 ? ((const double *)v->data)[at]
-                                : NAN;
-}
-
 static lh_status shape_bce(lh__check *c) {
     const lh__view *p = lh__in(c, 0);
     lh_status status = shape_weighted_pair(c);
 
     for (int64_t i = 0, n = lh__view_numel(p); status == LH_OK && i < n; i++) {
-        double x = real_at(p, i);
+        double x = lh__get(p, i);
 
         if (x < 0.0 || x > 1.0)
             return lh__reject(c, LH_EINVAL,
@@ -102,7 +94,7 @@ static lh_status shape_cosine_embedding(lh__check *c) {
         (a->ndim == 2 && target->shape[0] != a->shape[0]))
         return lh__reject(c, LH_ESHAPE, "needs two of (n, features) and a target of (n)");
     for (int64_t i = 0, n = lh__view_numel(target); i < n; i++) {
-        double x = real_at(target, i);
+        double x = lh__get(target, i);
 
         if (x != 1.0 && x != -1.0 && !isnan(x))
             return lh__reject(c, LH_EINVAL, "target %g at element %lld has to be 1 or -1", x,

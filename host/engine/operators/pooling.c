@@ -283,10 +283,6 @@ static lh_tensor *index_new(lh__engine *e, int64_t n) {
     return lh__tensor_new(e, LH_I64, 1, &n, NULL);
 }
 
-static lh_tensor *selected(lh__engine *e, lh_tensor *x, int64_t axis, lh_tensor *index) {
-    return op(e, LH_OP_INDEX_SELECT, 2, (lh_tensor *[]){x, index}, 1, &axis, 0, NULL);
-}
-
 /* The most that a window of n over an axis of `extent` = q n + r looks at: q, and 1 more when r is
  * not 0, and yet 1 more when some window begins and ends within a position. */
 static int64_t longest_window(int64_t n, int64_t extent) {

@@ -6,6 +6,8 @@
  * broadcast as NumPy does and promote BOOL < U8 < I32 < I64 < F16, BF16 < F32 < F64, F16 with BF16
  * to F32; an integer tensor that meets an operator of real arithmetic becomes F32. Results live
  * until the step ends. [trainer]
+ *
+ * The macros are C, from C11 on; C++ can include the headers, but has no temporary arrays for them.
  */
 #ifndef LHOST_OPS_H
 #define LHOST_OPS_H
@@ -435,6 +437,11 @@ static inline double lh_item(lh_ctx *c, const lh_tensor *t) {
 /* A copy of all elements into dst, row-major, in the tensor's dtype: `size` bytes. */
 static inline lh_status lh_read(lh_ctx *c, const lh_tensor *t, void *dst, uint64_t size) {
     return c->host->read(c, t, dst, size);
+}
+
+/* A parameter or buffer from `size` bytes at src, likewise. */
+static inline lh_status lh_write(lh_ctx *c, lh_tensor *t, const void *src, uint64_t size) {
+    return c->host->write(c, t, src, size);
 }
 
 /* A tensor of a copy of `data`, row-major; NULL: zeros. lh_tensor_of(c, LH_F32, data, 2, 3) is

@@ -138,6 +138,10 @@ static inline lh_status lh_state_put_text(lh_ctx *c, const char *key, const char
     return c->host->state_put_text(c, key, text);
 }
 
+static inline lh_status lh_state_put_tensor(lh_ctx *c, const char *key, const lh_tensor *t) {
+    return c->host->state_put_tensor(c, key, t);
+}
+
 static inline lh_status lh_state_get(lh_ctx *c, const char *key, double *out) {
     return c->host->state_get(c, key, out);
 }
@@ -148,6 +152,11 @@ static inline lh_status lh_state_get_int(lh_ctx *c, const char *key, int64_t *ou
 
 static inline lh_status lh_state_get_text(lh_ctx *c, const char *key, const char **out) {
     return c->host->state_get_text(c, key, out);
+}
+
+/* NULL when there is no such key. */
+static inline lh_tensor *lh_state_get_tensor(lh_ctx *c, const char *key) {
+    return c->host->state_get_tensor(c, key);
 }
 
 /* Freezes (requires_grad off) or unfreezes the parameters whose names match the glob; returns how
@@ -163,6 +172,11 @@ static inline int64_t lh_unfreeze(lh_ctx *c, const char *glob) {
 /* Manual optimization and overridden `backward`: gradients of the loss to the parameters. */
 static inline lh_status lh_backward(lh_ctx *c, lh_tensor *loss) {
     return c->host->backward(c, loss, 0);
+}
+
+/* param.grad: what backward has added up; NULL while there is none. */
+static inline lh_tensor *lh_grad(lh_ctx *c, lh_tensor *param) {
+    return c->host->grad(c, param);
 }
 
 /* Gradient of the scalar `loss` to `x`, as a tensor; see host.h. */

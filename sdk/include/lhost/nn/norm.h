@@ -152,7 +152,6 @@ static inline lh_group_norm lh_group_norm_make_(lh_ctx *c, const char *name, uin
 
 static inline lh_tensor *lh_layer_norm_apply_(lh_ctx *c, const char *file, int32_t line,
                                               const lh_layer_norm *layer, lh_tensor *x) {
-    int scales_after = layer->op == LH_OP_LAYER_NORM && layer->weight && !layer->bias;
     double eps = layer->eps;
     lh_tensor *inputs[3];
     int32_t n = 0;
@@ -160,12 +159,11 @@ static inline lh_tensor *lh_layer_norm_apply_(lh_ctx *c, const char *file, int32
     if (eps == 0)
         eps = lh_dtype_(c, x) == LH_F64 ? DBL_EPSILON : (double)FLT_EPSILON;
     inputs[n++] = x;
-    if (layer->weight && !scales_after)
+    if (layer->weight)
         inputs[n++] = layer->weight;
     if (layer->bias)
         inputs[n++] = layer->bias;
-    x = lh_op_(c, file, line, layer->op, inputs, n, &layer->ints, layer->n_ints, &eps, 1);
-    return scales_after ? lh_op2_(c, file, line, LH_OP_MUL, x, layer->weight) : x;
+    return lh_op_(c, file, line, layer->op, inputs, n, &layer->ints, layer->n_ints, &eps, 1);
 }
 
 /* x (..., features); x (n, channels, ...). */

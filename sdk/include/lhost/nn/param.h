@@ -18,8 +18,9 @@
 
 LH_EXTERN_C_BEGIN
 
-/* A parameter by hand: lh_param(c, "scale", &(lh_init){...}, 10, 20) of shape (10, 20), in the
- * run's precision. */
+/* A parameter by hand, of shape (10, 20), in the run's precision:
+ *     const lh_init normal = {LH_SIZED(lh_init), .kind = LH_INIT_NORMAL, .b = 0.02};
+ *     m->scale = lh_param(c, "scale", &normal, 10, 20); */
 #define lh_param(c, name, init, ...) \
     (c)->host->param((c), (name), 0, LH_COUNT_INTS_(__VA_ARGS__), LH_INTS_(__VA_ARGS__), (init))
 
