@@ -17,6 +17,7 @@ struct char_lstm {
     lh_linear head;
     struct memory train, val;
     const struct text *text; /* NULL: other data than ours */
+    int64_t *sample;         /* what it writes */
 };
 
 static const lh_hparam_spec hparams[] = {
@@ -60,6 +61,7 @@ static lh_status configure_model(lh_ctx *c, void *self) {
     m->train.c = lh_buffer(c, "train.c", 0, layers, rows, hidden);
     m->val.h = lh_buffer(c, "val.h", 0, layers, rows, hidden);
     m->val.c = lh_buffer(c, "val.c", 0, layers, rows, hidden);
+    m->sample = lh_alloc(c, (uint64_t)(lh_hparam_int(c, "sample") + 1) * sizeof *m->sample);
     return lh_tbptt(c, lh_hparam_int(c, "steps"));
 }
 
@@ -79,13 +81,16 @@ static lh_tensor *loss_of(lh_ctx *c, const struct char_lstm *m, const lh_batch *
 }
 
 static void remember(lh_ctx *c, const struct memory *memory, lh_tensor *h, lh_tensor *cell) {
-    c->host->assign(c, memory->h, h);
-    c->host->assign(c, memory->c, cell);
+    lh_assign(c, memory->h, h);
+    lh_assign(c, memory->c, cell);
 }
 
 /* A text begins with nothing remembered. */
 static void forget(lh_ctx *c, const struct memory *memory) {
-    remember(c, memory, lh_mul_scalar(c, memory->h, 0.0), lh_mul_scalar(c, memory->c, 0.0));
+    lh_tensor *zeros =
+        lh_zeros(c, 0, lh_dim(c, memory->h, 0), lh_dim(c, memory->h, 1), lh_dim(c, memory->h, 2));
+
+    remember(c, memory, zeros, zeros);
 }
 
 static lh_status on_train_epoch_start(lh_ctx *c, void *self) {
@@ -135,10 +140,10 @@ static lh_status validation_step(lh_ctx *c, void *self, lh_batch *batch, int64_t
 /* The model writes, beginning a line. */
 static lh_status on_validation_epoch_end(lh_ctx *c, void *self) {
     struct char_lstm *m = self;
-    int64_t n = lh_hparam_int(c, "sample"), *sample = lh_alloc(c, (uint64_t)(n + 1) * 8);
+    int64_t n = lh_hparam_int(c, "sample"), *sample = m->sample;
     lh_recurrent_state state = {0};
 
-    if (!m->text || !sample || n == 0 || lh_int(c, LH_SANITY_CHECKING))
+    if (!m->text || n == 0 || lh_int(c, LH_SANITY_CHECKING))
         return LH_OK;
     for (int64_t i = 0; i < n; i++) {
         lh_tensor *x = c->host->tensor(c, LH_I64, 2, (int64_t[]){1, 1}, &sample[i]);

@@ -58,8 +58,9 @@ int32_t lh__set_grad_enabled(lh__engine *e, int32_t on);
 
 /* One operator (codes of lhost/ops.h; those of kernels/kernel.h only in gradients and compositions,
  * which know that the shapes fit). NULL on an error, which names the operator, its operands' shapes
- * and dtypes, and the author's file and line; NULL, unrecorded, when an input is NULL (an optional
- * one is left out by a smaller n_inputs). Inputs are of this step, or parameters. */
+ * and dtypes, and the author's file and line; an input that is NULL is one, unless something failed
+ * before (an optional input is left out by a smaller n_inputs). Inputs are of this step, or
+ * parameters. */
 lh_tensor *lh__op(lh__engine *e, const lh_op_call *call);
 
 /* Who sees the calls of an engine: every call that makes a tensor, its inputs and ints as the

@@ -303,6 +303,21 @@ static lh_tensor *perform(lh__check *c) {
     return record(c, out, key) == LH_OK ? shown(c, c->in, out) : NULL;
 }
 
+/* 0: one is NULL. What failed before has said so; else the author never made it. */
+static int32_t has_operands(const lh__check *c) {
+    const lh_op_call *call = c->call;
+
+    for (int32_t i = 0; i < call->n_inputs; i++)
+        if (!call->inputs[i]) {
+            if (c->e->err->code == LH_OK)
+                lh__fail(c->e->err, LH_EINVAL,
+                         "%s:%d: %s: operand %d is NULL: was the layer or tensor made before?",
+                         call->file ? call->file : "?", call->line, c->row->name, i + 1);
+            return 0;
+        }
+    return 1;
+}
+
 lh_tensor *lh__op(lh__engine *e, const lh_op_call *given) {
     const lh_op_call call = placed(e, given), *outer = e->outer;
     lh_tensor *out;
@@ -317,10 +332,7 @@ lh_tensor *lh__op(lh__engine *e, const lh_op_call *given) {
                  call.file ? call.file : "?", call.line, call.op);
         return NULL;
     }
-    for (int32_t i = 0; i < call.n_inputs; i++)
-        if (!call.inputs[i])
-            return NULL;
-    if (check_counts(&c) != LH_OK)
+    if (!has_operands(&c) || check_counts(&c) != LH_OK)
         return NULL;
     e->outer = outer ? outer : &call;
     out = perform(&c);

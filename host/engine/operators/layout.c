@@ -80,6 +80,8 @@ static lh_status shape_scatter_add(lh__check *c) {
         return status;
     if (index->dtype != LH_I64)
         return lh__reject(c, LH_EDTYPE, "the index has to be int64; cast it");
+    if (source->dtype != x->dtype)
+        return lh__reject(c, LH_EDTYPE, "source and x have to be of one dtype; cast one");
     if (index->ndim != x->ndim || source->ndim != x->ndim)
         return lh__reject(c, LH_ESHAPE, "index and source need as many axes as x");
     for (int32_t d = 0; d < x->ndim; d++) {

@@ -205,9 +205,11 @@ Test(errors, null_passes_silently_and_the_first_error_stays) {
     cr_expect_null(call(e, LH_OP_RELU, TENSORS(wrong), NONE, NONE));
     cr_expect_null(call(e, LH_OP_SUM, TENSORS(SHAPED(2)), INTS(0, 5), NONE));
     cr_expect_str_eq(err.text, first);
-    err = (lh__error){0};
-    cr_expect_null(call(e, LH_OP_ADD, TENSORS(SHAPED(2), wrong), NONE, NONE));
-    cr_expect_eq(err.code, LH_OK);
+}
+
+Test(errors, null_without_an_error_before_is_one) {
+    EXPECT(call(e, LH_OP_ADD, TENSORS(SHAPED(2), NULL), NONE, NONE), LH_EINVAL, "mnist.c:31: add",
+           "operand 2 is NULL");
 }
 
 Test(errors, losses_without_a_gradient) {

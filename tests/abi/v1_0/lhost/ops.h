@@ -6,6 +6,8 @@
  * broadcast as NumPy does and promote BOOL < U8 < I32 < I64 < F16, BF16 < F32 < F64, F16 with BF16
  * to F32; an integer tensor that meets an operator of real arithmetic becomes F32. Results live
  * until the step ends. [trainer]
+ *
+ * The macros are C, from C11 on; C++ can include the headers, but has no temporary arrays for them.
  */
 #ifndef LHOST_OPS_H
 #define LHOST_OPS_H
@@ -21,7 +23,7 @@ enum {
     LH_OP_SUB = 2,
     LH_OP_MUL = 3,
     LH_OP_DIV = 4,
-    LH_OP_POW = 5, /* a^b, gradient to a only where a > 0 for b */
+    LH_OP_POW = 5, /* a^b; gradient to b where a > 0, else 0 */
     LH_OP_MAXIMUM = 6,
     LH_OP_MINIMUM = 7,
     LH_OP_EQ = 8, /* comparisons give BOOL */
@@ -55,8 +57,9 @@ enum {
     /* shapes */
     LH_OP_RESHAPE = 33,      /* ints: shape, one may be -1; a view when possible */
     LH_OP_PERMUTE = 34,      /* ints: axes; a view */
-    LH_OP_EXPAND = 35,       /* ints: shape; a view */
-    LH_OP_SLICE = 36,        /* ints: axis, start, end, step > 0; a view */
+    LH_OP_EXPAND = 35,       /* ints: shape, -1: as it is; a view */
+    LH_OP_SLICE = 36,        /* ints: axis, start, end, step > 0; a view; negative ones count from
+                                the end, an end beyond the last is an error */
     LH_OP_CONCAT = 37,       /* ints: axis; n inputs */
     LH_OP_GATHER = 38,       /* (x, index I64) ints: axis; torch.gather */
     LH_OP_INDEX_SELECT = 39, /* (x, index I64 of one dimension) ints: axis */
@@ -72,10 +75,11 @@ enum {
     /* losses; ints begin with LH_REDUCE_..., none: the mean */
     LH_OP_NLL_LOSS = 47,        /* (log-probabilities (n, classes, ...), target I64 (n, ...)
                                    [, weight (classes)]) ints: reduction, ignored target */
-    LH_OP_CROSS_ENTROPY = 48,   /* likewise of logits; the target may be probabilities;
-                                   reals: label smoothing */
+    LH_OP_CROSS_ENTROPY = 48,   /* likewise of logits; the target may be probabilities, of their
+                                   shape; reals: label smoothing. Ignored target, if not given:
+                                   -100 */
     LH_OP_MSE_LOSS = 49,        /* (a, b) of one shape */
-    LH_OP_BCE_WITH_LOGITS = 50, /* (logits, target[, pos_weight, broadcast]) */
+    LH_OP_BCE_WITH_LOGITS = 50, /* (logits, target[, pos_weight, which broadcasts]) */
     LH_OP_ACCURACY = 51,        /* (scores (n, classes), target I64 (n)); share of hits, F32 */
     /* filled and random */
     LH_OP_FULL = 52,      /* ints: dtype, shape...; reals: value */
@@ -129,11 +133,13 @@ enum {
     LH_OP_ADAPTIVE_MAX_POOL = 94, /* ints: output extents.. */
     LH_OP_UPSAMPLE_NEAREST = 95,  /* ints: output extents.. */
     LH_OP_UPSAMPLE_LINEAR = 96,   /* ints: align_corners, output extents..: linear, bilinear, ... */
-    /* normalization; weight and bias may be left out together. reals: eps */
-    LH_OP_BATCH_NORM = 97,     /* (x (n, c, ...), weight, bias, running_mean, running_var
-                                  [, num_batches_tracked I64]) reals: eps, momentum; batch statistics
-                                  in training mode, which also updates the running ones */
-    LH_OP_LAYER_NORM = 98,     /* (x[, weight, bias]) ints: how many of the last axes */
+    /* normalization; reals: eps */
+    LH_OP_BATCH_NORM = 97,     /* (x (n, c, ...)[, weight (c), bias (c)], running_mean (c),
+                                  running_var (c)[, num_batches_tracked I64]) reals: eps, momentum;
+                                  batch statistics in training mode, which also updates the running
+                                  ones */
+    LH_OP_LAYER_NORM = 98,     /* (x[, weight[, bias]]) ints: how many of the last axes, of which
+                                  weight and bias have the shape */
     LH_OP_GROUP_NORM = 99,     /* (x (n, c, ...)[, weight (c), bias (c)]) ints: groups */
     LH_OP_INSTANCE_NORM = 100, /* (x (n, c, ...)[, weight (c), bias (c)]) */
     LH_OP_RMS_NORM = 101,      /* (x[, weight]) ints: how many of the last axes */
@@ -153,7 +159,7 @@ enum {
     LH_OP_HUBER_LOSS = 109,            /* reals: delta */
     LH_OP_BCE_LOSS = 110,              /* (probabilities, target[, weight]) */
     LH_OP_KL_DIV = 111,                /* (log-probabilities, target) ints: reduction, log_target */
-    LH_OP_COSINE_SIMILARITY = 112,     /* (a, b) ints: axis; reals: eps */
+    LH_OP_COSINE_SIMILARITY = 112,     /* (a, b), broadcasting; no loss: ints: axis; reals: eps */
     LH_OP_COSINE_EMBEDDING_LOSS = 113, /* (a, b (n, d), target (n) of 1 and -1) reals: margin */
     LH_OP_TRIPLET_MARGIN_LOSS = 114,   /* (anchor, positive, negative) reals: margin, p */
     /* more random */
@@ -264,8 +270,8 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define lh_sum_all(c, a) LH_OP1I_(c, LH_OP_SUM, a, 0)
 #define lh_mean_all(c, a) LH_OP1I_(c, LH_OP_MEAN, a, 0)
 #define lh_prod(c, a, ...) LH_OP1I_(c, LH_OP_PROD, a, __VA_ARGS__)
-#define lh_var(c, a, ...) LH_OP1I_(c, LH_OP_VAR, a, __VA_ARGS__) /* keepdim, correction, axes... \
-                                                                  */
+/* Of lh_var and lh_std: keepdim, correction, axes... */
+#define lh_var(c, a, ...) LH_OP1I_(c, LH_OP_VAR, a, __VA_ARGS__)
 #define lh_std(c, a, ...) LH_OP1I_(c, LH_OP_STD, a, __VA_ARGS__)
 #define lh_logsumexp(c, a, ...) LH_OP1I_(c, LH_OP_LOGSUMEXP, a, __VA_ARGS__)
 #define lh_norm(c, a, p, ...)                                                 \
@@ -310,18 +316,24 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define lh_embedding_op(c, weight, index) LH_OP2I_(c, LH_OP_EMBEDDING, weight, index, -1)
 #define lh_arange(c, dtype, start, count) \
     lh_op_(c, LH_HERE_, LH_OP_ARANGE, NULL, 0, LH_INTS_(dtype, count), 2, LH_REALS_(start, 1.0), 2)
-#define lh_flatten(c, a) lh_reshape(c, a, lh_dim(c, a, 0), -1) /* (n, ...) to (n, rest) */
+#define lh_flatten(c, a) lh_flatten_(c, LH_HERE_, a) /* (n, ...) to (n, rest) */
+#define lh_transpose(c, a, axis_0, axis_1) lh_transpose_(c, LH_HERE_, a, axis_0, axis_1)
+#define lh_unsqueeze(c, a, axis) lh_unsqueeze_(c, LH_HERE_, a, axis)
+#define lh_squeeze(c, a, axis) lh_squeeze_(c, LH_HERE_, a, axis) /* as it is, if not 1 long */
+#define lh_select(c, a, axis, index) lh_select_(c, LH_HERE_, a, axis, index)
+#define lh_stack(c, axis, n, tensors) lh_stack_(c, LH_HERE_, axis, n, tensors)
 
-/* Linear algebra. lh_linear: bias may be NULL via lh_linear_nobias. */
+/* Linear algebra. bias may be NULL: none. */
 #define lh_matmul(c, a, b) LH_OP2_(c, LH_OP_MATMUL, a, b)
-#define lh_linear_op(c, x, weight, bias) LH_OP3_(c, LH_OP_LINEAR, x, weight, bias)
+#define lh_linear_op(c, x, weight, bias) \
+    lh_biased_(c, LH_HERE_, LH_OP_LINEAR, LH_TENSORS_(x, weight, bias), NULL, 0)
 #define lh_linear_nobias(c, x, weight) LH_OP2_(c, LH_OP_LINEAR, x, weight)
 
-/* Convolution and pooling of images, (n, channels, height, width); one number for both axes. The
- * layers of nn.h take other ranks and all options. */
-#define lh_conv2d(c, x, weight, bias, stride, padding)                            \
-    lh_op_(c, LH_HERE_, LH_OP_CONV, LH_TENSORS_(x, weight, bias), (bias) ? 3 : 2, \
-           LH_INTS_(stride, stride, padding, padding, 1, 1, 1), 7, NULL, 0)
+/* Convolution and pooling of images, (n, channels, height, width); one number for both axes; bias
+ * may be NULL. The layers of nn.h take other ranks and all options. */
+#define lh_conv2d(c, x, weight, bias, stride, padding)                \
+    lh_biased_(c, LH_HERE_, LH_OP_CONV, LH_TENSORS_(x, weight, bias), \
+               LH_INTS_(stride, stride, padding, padding, 1, 1, 1), 7)
 #define lh_max_pool2d(c, x, kernel, stride) \
     LH_OP1I_(c, LH_OP_MAX_POOL, x, kernel, kernel, stride, stride, 0, 0, 1, 1, 0)
 #define lh_avg_pool2d(c, x, kernel, stride) \
@@ -341,7 +353,9 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
 #define lh_rope(c, x, first) \
     lh_op_(c, LH_HERE_, LH_OP_ROPE, LH_TENSORS_(x), 1, LH_INTS_(first, 0), 2, LH_REALS_(10000.0), 1)
 
-/* Probabilities and losses. */
+/* Probabilities and losses. Losses are means; lh_loss has the other reductions:
+ *     lh_loss(c, LH_OP_MSE_LOSS, a, b, LH_REDUCE_NONE)
+ * lh_cross_entropy leaves targets of -100 out; lh_cross_entropy_ignoring, those of `ignored`. */
 #define lh_softmax(c, a, axis) LH_OP1I_(c, LH_OP_SOFTMAX, a, axis)
 #define lh_log_softmax(c, a, axis) LH_OP1I_(c, LH_OP_LOG_SOFTMAX, a, axis)
 #define lh_nll_loss(c, logp, target) LH_OP2_(c, LH_OP_NLL_LOSS, logp, target)
@@ -353,6 +367,9 @@ static inline lh_tensor *lh_op_(lh_ctx *c, const char *file, int32_t line, uint3
            LH_INTS_(LH_REDUCE_MEAN, -100), 2, LH_REALS_(smoothing), 1)
 #define lh_cross_entropy_weighted(c, logits, target, weight) \
     LH_OP3_(c, LH_OP_CROSS_ENTROPY, logits, target, weight)
+#define lh_cross_entropy_ignoring(c, logits, target, ignored) \
+    LH_OP2I_(c, LH_OP_CROSS_ENTROPY, logits, target, LH_REDUCE_MEAN, ignored)
+#define lh_loss(c, op, a, b, reduction) LH_OP2I_(c, op, a, b, reduction)
 #define lh_l1_loss(c, a, b) LH_OP2_(c, LH_OP_L1_LOSS, a, b)
 #define lh_smooth_l1_loss(c, a, b) LH_OP2R_(c, LH_OP_SMOOTH_L1_LOSS, a, b, 1.0)
 #define lh_huber_loss(c, a, b, delta) LH_OP2R_(c, LH_OP_HUBER_LOSS, a, b, delta)
@@ -415,6 +432,129 @@ static inline int64_t lh_numel(lh_ctx *c, const lh_tensor *t) {
 /* The value of a one-element tensor; waits for it. NaN on failure. */
 static inline double lh_item(lh_ctx *c, const lh_tensor *t) {
     return c->host->item(c, t);
+}
+
+/* A copy of all elements into dst, row-major, in the tensor's dtype: `size` bytes. */
+static inline lh_status lh_read(lh_ctx *c, const lh_tensor *t, void *dst, uint64_t size) {
+    return c->host->read(c, t, dst, size);
+}
+
+/* A parameter or buffer from `size` bytes at src, likewise. */
+static inline lh_status lh_write(lh_ctx *c, lh_tensor *t, const void *src, uint64_t size) {
+    return c->host->write(c, t, src, size);
+}
+
+/* A tensor of a copy of `data`, row-major; NULL: zeros. lh_tensor_of(c, LH_F32, data, 2, 3) is
+ * (2, 3). */
+#define lh_tensor_of(c, dtype, data, ...) \
+    (c)->host->tensor((c), (dtype), LH_COUNT_INTS_(__VA_ARGS__), LH_INTS_(__VA_ARGS__), (data))
+
+/* A parameter or buffer takes the values of src: dst.copy_(src) under no_grad. */
+static inline lh_status lh_assign(lh_ctx *c, lh_tensor *dst, const lh_tensor *src) {
+    return c->host->assign(c, dst, src);
+}
+
+/* torch.set_grad_enabled; returns what it was:
+ *     int32_t was = lh_set_grad_enabled(c, 0);
+ *     ...
+ *     lh_set_grad_enabled(c, was); */
+static inline int32_t lh_set_grad_enabled(lh_ctx *c, int32_t on) {
+    return c->host->set_grad_enabled(c, on);
+}
+
+/* What the macros above are that look at shapes. */
+
+/* (x, weight[, bias]). */
+static inline lh_tensor *lh_biased_(lh_ctx *c, const char *file, int32_t line, uint32_t op,
+                                    lh_tensor *const *inputs, const int64_t *ints, int32_t n_ints) {
+    return lh_op_(c, file, line, op, inputs, inputs[2] ? 3 : 2, ints, n_ints, NULL, 0);
+}
+
+/* Makes *axis count from the first of `ndim`; 0 and an error if there is no such axis. */
+static inline int lh_fix_axis_(lh_ctx *c, const char *file, int32_t line, int64_t *axis,
+                               int32_t ndim) {
+    if (*axis < -ndim || *axis >= ndim) {
+        c->host->fail(c, LH_ESHAPE, file, line, "axis %lld doesn't exist; there are %d axes",
+                      (long long)*axis, (int)ndim);
+        return 0;
+    }
+    *axis += *axis < 0 ? ndim : 0;
+    return 1;
+}
+
+static inline lh_tensor *lh_flatten_(lh_ctx *c, const char *file, int32_t line, lh_tensor *a) {
+    int64_t shape[2] = {lh_dim(c, a, 0), 1};
+
+    for (int32_t d = 1; d < lh_ndim(c, a); d++)
+        shape[1] *= lh_dim(c, a, d);
+    return lh_op_(c, file, line, LH_OP_RESHAPE, &a, 1, shape, 2, NULL, 0);
+}
+
+static inline lh_tensor *lh_transpose_(lh_ctx *c, const char *file, int32_t line, lh_tensor *a,
+                                       int64_t axis_0, int64_t axis_1) {
+    int32_t ndim = lh_ndim(c, a);
+    int64_t order[LH_MAX_DIMS];
+
+    if (!a || !lh_fix_axis_(c, file, line, &axis_0, ndim) ||
+        !lh_fix_axis_(c, file, line, &axis_1, ndim))
+        return NULL;
+    for (int32_t d = 0; d < ndim; d++)
+        order[d] = d == axis_0 ? axis_1 : d == axis_1 ? axis_0 : d;
+    return lh_op_(c, file, line, LH_OP_PERMUTE, &a, 1, order, ndim, NULL, 0);
+}
+
+static inline lh_tensor *lh_unsqueeze_(lh_ctx *c, const char *file, int32_t line, lh_tensor *a,
+                                       int64_t axis) {
+    int32_t ndim = lh_ndim(c, a) + 1;
+    int64_t shape[1 + LH_MAX_DIMS];
+
+    if (!a || !lh_fix_axis_(c, file, line, &axis, ndim))
+        return NULL;
+    for (int32_t d = 0; d < ndim; d++)
+        shape[d] = d == axis ? 1 : lh_dim(c, a, d < axis ? d : d - 1);
+    return lh_op_(c, file, line, LH_OP_RESHAPE, &a, 1, shape, ndim, NULL, 0);
+}
+
+static inline lh_tensor *lh_squeeze_(lh_ctx *c, const char *file, int32_t line, lh_tensor *a,
+                                     int64_t axis) {
+    int64_t shape[LH_MAX_DIMS];
+    int32_t n = 0;
+
+    if (!a || !lh_fix_axis_(c, file, line, &axis, lh_ndim(c, a)))
+        return NULL;
+    for (int32_t d = 0; d < lh_ndim(c, a); d++)
+        if (d != axis || lh_dim(c, a, d) != 1)
+            shape[n++] = lh_dim(c, a, d);
+    return lh_op_(c, file, line, LH_OP_RESHAPE, &a, 1, shape, n, NULL, 0);
+}
+
+/* a without `axis`, at `index` of it, which may count from the end. */
+static inline lh_tensor *lh_select_(lh_ctx *c, const char *file, int32_t line, lh_tensor *a,
+                                    int64_t axis, int64_t index) {
+    int64_t ints[4] = {axis, index, index + 1, 1};
+
+    if (!a || !lh_fix_axis_(c, file, line, &ints[0], lh_ndim(c, a)))
+        return NULL;
+    if (index == -1)
+        ints[2] = lh_dim(c, a, (int32_t)ints[0]);
+    a = lh_op_(c, file, line, LH_OP_SLICE, &a, 1, ints, 4, NULL, 0);
+    return lh_squeeze_(c, file, line, a, ints[0]);
+}
+
+/* Joins 64 at a time. */
+static inline lh_tensor *lh_stack_(lh_ctx *c, const char *file, int32_t line, int64_t axis,
+                                   int32_t n, lh_tensor *const *tensors) {
+    lh_tensor *parts[64];
+    int32_t count = 0;
+
+    for (int32_t i = 0; i < n; i++) {
+        if (count == 64) {
+            parts[0] = lh_op_(c, file, line, LH_OP_CONCAT, parts, count, &axis, 1, NULL, 0);
+            count = 1;
+        }
+        parts[count++] = lh_unsqueeze_(c, file, line, tensors[i], axis);
+    }
+    return lh_op_(c, file, line, LH_OP_CONCAT, parts, count, &axis, 1, NULL, 0);
 }
 
 LH_EXTERN_C_END
