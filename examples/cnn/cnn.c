@@ -1,6 +1,6 @@
 /* cnn.c - a convolutional network that reads MNIST's digits.
  *
- *     lhost run --model cnn.so --max_epochs 4 --test
+ *     lhost run --model cnn.so --max_epochs 8 --test
  */
 #include "data/digits.h"
 #include "picture/picture.h"
@@ -9,6 +9,7 @@
 
 struct cnn {
     lh_conv conv1, conv2;
+    lh_batch_norm norm1, norm2;
     lh_linear fc1, fc2;
     lh_meter *confusion;
 };
@@ -21,9 +22,11 @@ static const lh_hparam_spec hparams[] = {
 static lh_status configure_model(lh_ctx *c, void *self) {
     struct cnn *m = self;
 
-    m->conv1 = lh_conv2d_make(c, "conv1", 1, 32, 3);
-    m->conv2 = lh_conv2d_make(c, "conv2", 32, 64, 3);
-    m->fc1 = lh_linear_make(c, "fc1", 64 * 12 * 12, 128);
+    m->conv1 = lh_conv2d_make(c, "conv1", 1, 32, 5, .bias = 0);
+    m->norm1 = lh_batch_norm_make(c, "norm1", 32);
+    m->conv2 = lh_conv2d_make(c, "conv2", 32, 64, 5, .bias = 0);
+    m->norm2 = lh_batch_norm_make(c, "norm2", 64);
+    m->fc1 = lh_linear_make(c, "fc1", 64 * 4 * 4, 128);
     m->fc2 = lh_linear_make(c, "fc2", 128, 10);
     m->confusion = lh_confusion_meter(c, "confusion", .classes = 10);
     return LH_OK;
@@ -34,8 +37,9 @@ static lh_tensor *forward(lh_ctx *c, void *self, lh_tensor *x) {
     struct cnn *m = self;
 
     x = lh_reshape(c, x, -1, 1, 28, 28);
-    x = lh_relu(c, lh_conv_apply(c, m->conv1, x));
-    x = lh_relu(c, lh_conv_apply(c, m->conv2, x));
+    x = lh_relu(c, lh_batch_norm_apply(c, m->norm1, lh_conv_apply(c, m->conv1, x)));
+    x = lh_max_pool2d(c, x, 2, 2);
+    x = lh_relu(c, lh_batch_norm_apply(c, m->norm2, lh_conv_apply(c, m->conv2, x)));
     x = lh_flatten(c, lh_max_pool2d(c, x, 2, 2));
     x = lh_dropout(c, lh_relu(c, lh_linear_apply(c, m->fc1, x)), lh_hparam(c, "dropout"));
     return lh_linear_apply(c, m->fc2, x);
@@ -108,7 +112,7 @@ static lh_status test_epoch_end(lh_ctx *c, void *self, const lh_outputs *outputs
 static lh_status configure_optimizers(lh_ctx *c, void *self) {
     lh_optimizer *adam = lh_adam(c, .lr = lh_hparam(c, "lr"));
 
-    return lh_exponential_lr(c, adam, .gamma = 0.5);
+    return lh_exponential_lr(c, adam, .gamma = 0.7);
 }
 
 static const lh_module module = {

@@ -10,16 +10,17 @@ class LitModel(L.LightningModule):
     def __init__(self, lr=1e-3, dropout=0.5):
         super().__init__()
         self.save_hyperparameters()
-        self.conv1 = nn.Conv2d(1, 32, 3)
-        self.conv2 = nn.Conv2d(32, 64, 3)
-        self.fc1 = nn.Linear(64 * 12 * 12, 128)
+        self.conv1 = nn.Conv2d(1, 32, 5, bias=False)
+        self.norm1 = nn.BatchNorm2d(32)
+        self.conv2 = nn.Conv2d(32, 64, 5, bias=False)
+        self.norm2 = nn.BatchNorm2d(64)
+        self.fc1 = nn.Linear(64 * 4 * 4, 128)
         self.fc2 = nn.Linear(128, 10)
 
     def forward(self, x):
         x = x.reshape(-1, 1, 28, 28)
-        x = F.relu(self.conv1(x))
-        x = F.relu(self.conv2(x))
-        x = F.max_pool2d(x, 2).flatten(1)
+        x = F.max_pool2d(F.relu(self.norm1(self.conv1(x))), 2)
+        x = F.max_pool2d(F.relu(self.norm2(self.conv2(x))), 2).flatten(1)
         x = F.dropout(F.relu(self.fc1(x)), self.hparams.dropout, self.training)
         return self.fc2(x)
 
@@ -43,4 +44,4 @@ class LitModel(L.LightningModule):
 
     def configure_optimizers(self):
         adam = torch.optim.Adam(self.parameters(), lr=self.hparams.lr)
-        return [adam], [torch.optim.lr_scheduler.ExponentialLR(adam, gamma=0.5)]
+        return [adam], [torch.optim.lr_scheduler.ExponentialLR(adam, gamma=0.7)]

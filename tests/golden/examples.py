@@ -139,6 +139,8 @@ def trajectory(name, fields, batch_size, options, metrics, arguments):
     if isinstance(configured, dict):
         schedule, configured = configured["lr_scheduler"], configured["optimizer"]
         schedulers = [schedule["scheduler"]] if schedule.get("interval") == "step" else []
+    if isinstance(configured, tuple) and isinstance(configured[0], list):
+        configured = configured[0]  # beside schedules of epochs
     optimizers = list(configured) if isinstance(configured, (list, tuple)) else [configured]
     model.optimizers = lambda: optimizers if len(optimizers) > 1 else optimizers[0]
     model.manual_backward = lambda loss: loss.backward()

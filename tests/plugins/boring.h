@@ -8,12 +8,15 @@
 
 enum { BORING_WIDTH = 32 };
 
-/* Field 0: 32 numbers in [-1, 1]; field 1: the index. */
-static inline lh_status boring_item(void *user, int64_t index, void *const *fields) {
-    float *x = fields[0];
-
+/* 32 numbers in [-1, 1]. */
+static inline void boring_vector(int64_t index, float *x) {
     for (int64_t j = 0; j < BORING_WIDTH; j++)
         x[j] = (float)((index * 37 + j * 101) % 201 - 100) / 100.0f;
+}
+
+/* Field 0: the vector; field 1: the index. */
+static inline lh_status boring_item(void *user, int64_t index, void *const *fields) {
+    boring_vector(index, fields[0]);
     *(int64_t *)fields[1] = index;
     return LH_OK;
 }

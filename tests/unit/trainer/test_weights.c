@@ -172,7 +172,8 @@ Test(weights, unusable_files_are_refused) {
 static void python(const char *args) {
     char command[1024];
 
-    if (!getenv("LHOST_PEERS_PYTHON") || !*getenv("LHOST_PEERS_PYTHON"))
+    if (!getenv("LHOST_PEERS_PYTHON") || !*getenv("LHOST_PEERS_PYTHON") ||
+        system("\"$LHOST_PEERS_PYTHON\" -c 'import torch' 2>/dev/null") != 0)
         cr_skip_test("LHOST_PEERS_PYTHON names no Python with PyTorch");
     snprintf(command, sizeof command, "\"$LHOST_PEERS_PYTHON\" '%s' %s", WEIGHTS_PY, args);
     cr_assert_eq(system(command), 0, "%s", command);
