@@ -20,7 +20,7 @@ static void enter(void) {
     cr_assert_eq(symlink(getenv("LHOST_TEST_EXAMPLES"), "x"), 0);
 }
 
-TestSuite(agents, .init = enter, .fini = leave_folder, .timeout = 120);
+TestSuite(agents, .init = enter, .fini = leave_folder, .timeout = 300);
 
 /* Goes on from each of the checkpoints of a whole run. */
 static void resumes(const char *model) {

@@ -32,7 +32,7 @@ static void enter(void) {
     setenv("http_proxy", "http://127.0.0.1:9", 1);
 }
 
-TestSuite(examples, .init = enter, .fini = leave_folder, .timeout = 120);
+TestSuite(examples, .init = enter, .fini = leave_folder, .timeout = 600);
 
 /* The checkpoint at the end of the epoch of a run in NAME-WHICH. */
 static const char *final_in(const char *name, const char *which) {

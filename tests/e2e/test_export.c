@@ -13,7 +13,7 @@
 enum { N_GROUPS = 6 };
 #define EXPORTED "export --model p/exported.so --model.group %d --%s f%d"
 
-TestSuite(export, .init = enter_folder, .fini = leave_folder, .timeout = 300);
+TestSuite(export, .init = enter_folder, .fini = leave_folder, .timeout = 600);
 
 /* ---- ONNX: fields of protocol buffers */
 

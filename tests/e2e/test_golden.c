@@ -14,7 +14,7 @@
 
 enum { STEPS = 20 };
 
-TestSuite(golden, .init = enter_folder, .fini = leave_folder, .timeout = 600);
+TestSuite(golden, .init = enter_folder, .fini = leave_folder, .timeout = 1200);
 
 /* Column `name` of the run's metrics.csv, rows that have it; returns how many, at most `room`. */
 static size_t column(const char *root, const char *name, double *out, size_t room) {

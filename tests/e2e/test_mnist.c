@@ -19,7 +19,7 @@ static void enter(void) {
     enter_folder();
 }
 
-TestSuite(mnist, .init = enter, .fini = leave_folder, .timeout = 300);
+TestSuite(mnist, .init = enter, .fini = leave_folder, .timeout = 900);
 
 static double accuracy_after_three_epochs(const char *options) {
     json_t *result;
