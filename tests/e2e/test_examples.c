@@ -10,10 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Eight batches, a checkpoint after every second update. */
-#define TRAIN                                                                                      \
-    "run --model x/%s.so --max_epochs 1 --limit_train_batches 8 --limit_val_batches 2 "            \
-    "--enable_progress_bar false --callback model-checkpoint:every_n_train_steps=2,save_top_k=-1 " \
+/* Eight small batches, a checkpoint after every second update. */
+#define TRAIN                                                                           \
+    "run --model x/%s.so --max_epochs 1 --limit_train_batches 8 --limit_val_batches 2 " \
+    "--data.batch_size 16 --enable_progress_bar false "                                 \
+    "--callback model-checkpoint:every_n_train_steps=2,save_top_k=-1 "                  \
     "--default_root_dir "
 #define CHECKPOINTS "%s-%s/lightning_logs/version_0/checkpoints"
 
