@@ -78,4 +78,16 @@ static inline lh__view lh__view_slice(const lh__view *x, int64_t axis, int64_t s
     return v;
 }
 
+/* Positions in a box of three extents, as convolution and pooling have them: how many there are,
+ * and where the n-th in row-major order is. */
+static inline int64_t lh__volume(const int64_t e[3]) {
+    return e[0] * e[1] * e[2];
+}
+
+static inline void lh__split3(const int64_t e[3], int64_t n, int64_t i[3]) {
+    i[2] = n % e[2];
+    i[1] = n / e[2] % e[1];
+    i[0] = n / e[2] / e[1];
+}
+
 #endif

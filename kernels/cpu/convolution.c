@@ -35,16 +35,6 @@ static int64_t floor_div(int64_t a, int64_t b) {
     return a / b - (a % b < 0);
 }
 
-static int64_t volume(const int64_t e[3]) {
-    return e[0] * e[1] * e[2];
-}
-
-static void split3(const int64_t e[3], int64_t n, int64_t i[3]) {
-    i[2] = n % e[2];
-    i[1] = n / e[2] % e[1];
-    i[0] = n / e[2] / e[1];
-}
-
 /* How a convolution is cut.
  *
  * Destination positions are first + spread j. CONV: spread 1; tap k of position j reads the source
@@ -114,7 +104,7 @@ static bool plan_fits(plan *p, int64_t size) {
         p->tiles[d] = p->count[d] ? (p->count[d] + p->cut[d] - 1) / p->cut[d] : 0;
         p->units *= p->tiles[d];
     }
-    work = volume(p->cut) * p->to_c * p->from_c * p->g.taps;
+    work = lh__volume(p->cut) * p->to_c * p->from_c * p->g.taps;
     p->grain = work ? (RANGE_WORK + work - 1) / work : 1;
     return true;
 }
@@ -154,7 +144,7 @@ static plan plan_of(const lh__kernel_call *call) {
 static int64_t tap_offset(const plan *p, const int64_t first[3], int64_t k) {
     int64_t tap[3], at = 0;
 
-    split3(p->g.kernel, k, tap);
+    lh__split3(p->g.kernel, k, tap);
     for (int32_t d = 0; d < 3; d++) {
         int64_t offset = tap[d] * p->g.dilation[d] - p->g.padding[d];
 
@@ -214,7 +204,7 @@ static void measure_weight(weight_plan *w) {
 
     for (int32_t d = 0; d < 3; d++)
         w->extent[d] = (w->cut[d] - 1) * g->stride[d] + (g->kernel[d] - 1) * g->dilation[d] + 1;
-    w->plane = volume(w->extent);
+    w->plane = lh__volume(w->extent);
 }
 
 static bool choose_weight_tile(weight_plan *w, int64_t room) {
@@ -224,7 +214,7 @@ static bool choose_weight_tile(weight_plan *w, int64_t room) {
     for (int32_t d = 0; d < 3; d++)
         w->cut[d] = g->small[d];
     for (measure_weight(w);; measure_weight(w)) {
-        int64_t positions = volume(w->cut);
+        int64_t positions = lh__volume(w->cut);
         int32_t d = 0;
 
         if (positions <= SUMMANDS && positions * w->lanes + w->plane * w->together <= room)
@@ -252,7 +242,7 @@ static bool weight_plan_fits(weight_plan *w, int64_t size) {
 
     w->summands = g->large_c * g->taps;
     w->lane_blocks = (vectors + MOST_VECTORS - 1) / MOST_VECTORS;
-    if (g->batch == 0 || w->lane_blocks == 0 || w->summands == 0 || volume(g->small) == 0)
+    if (g->batch == 0 || w->lane_blocks == 0 || w->summands == 0 || lh__volume(g->small) == 0)
         return false;
     w->lanes = (vectors + w->lane_blocks - 1) / w->lane_blocks * width;
     w->lane_blocks = (g->small_c + w->lanes - 1) / w->lanes;

@@ -16,10 +16,6 @@ typedef struct pool {
     void *y;
 } pool;
 
-static int64_t volume(const int64_t e[3]) {
-    return e[0] * e[1] * e[2];
-}
-
 /* The windows of [from, to) on the last axis whose tap k is inside x. */
 static void inside(const lh__pooling *p, int64_t k, int64_t *from, int64_t *to) {
     int64_t shift = k * p->dilation[2] - p->padding[2], stride = p->stride[2];
@@ -52,9 +48,9 @@ static int64_t row_offset(const lh__pooling *p, int64_t i, int64_t j, int64_t k0
 static bool run(const lh__kernel_call *call, lh__range_fn *f32, lh__range_fn *f64) {
     int32_t dtype = call->in[0]->dtype;
     pool q = {.p = lh__pooling_of(call), .x = call->in[0]->data, .y = call->out->data};
-    int64_t work = volume(q.p.out) * volume(q.p.kernel);
+    int64_t work = lh__volume(q.p.out) * lh__volume(q.p.kernel);
 
-    if ((dtype != LH_F32 && dtype != LH_F64) || volume(q.p.in) > INT32_MAX ||
+    if ((dtype != LH_F32 && dtype != LH_F64) || lh__volume(q.p.in) > INT32_MAX ||
         !lh__view_is_contiguous(call->in[0]) ||
         (call->op != LH_OP_MAX_POOL_INDICES && call->out->dtype != dtype))
         return false;

@@ -7,18 +7,12 @@ static int64_t at3(const int64_t e[3], const int64_t i[3]) {
     return (i[0] * e[1] + i[1]) * e[2] + i[2];
 }
 
-static void split3(const int64_t e[3], int64_t n, int64_t i[3]) {
-    i[2] = n % e[2];
-    i[1] = n / e[2] % e[1];
-    i[0] = n / e[2] / e[1];
-}
-
 /* Number of the large position that small position o meets at tap k; -1 in the padding. */
 static int64_t meets(const lh__conv *g, int64_t o, int64_t k) {
     int64_t small[3], tap[3], large[3];
 
-    split3(g->small, o, small);
-    split3(g->kernel, k, tap);
+    lh__split3(g->small, o, small);
+    lh__split3(g->kernel, k, tap);
     for (int32_t d = 0; d < 3; d++) {
         large[d] = small[d] * g->stride[d] - g->padding[d] + tap[d] * g->dilation[d];
         if (large[d] < 0 || large[d] >= g->large[d])
@@ -73,8 +67,8 @@ void lh__ref_conv(const lh__kernel_call *call) {
 static int64_t met_by(const lh__conv *g, int64_t at, int64_t k) {
     int64_t large[3], tap[3], small[3];
 
-    split3(g->large, at, large);
-    split3(g->kernel, k, tap);
+    lh__split3(g->large, at, large);
+    lh__split3(g->kernel, k, tap);
     for (int32_t d = 0; d < 3; d++) {
         int64_t steps = large[d] + g->padding[d] - tap[d] * g->dilation[d];
 

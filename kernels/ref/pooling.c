@@ -4,22 +4,12 @@
 #include "kernels/pooling.h"
 #include "kernels/ref/ref.h"
 
-static int64_t volume(const int64_t e[3]) {
-    return e[0] * e[1] * e[2];
-}
-
-static void split3(const int64_t e[3], int64_t n, int64_t i[3]) {
-    i[2] = n % e[2];
-    i[1] = n / e[2] % e[1];
-    i[0] = n / e[2] / e[1];
-}
-
 /* Number, within its plane, of the position that tap k of window o looks at; -1 in the padding. */
 static int64_t looks_at(const lh__pooling *p, int64_t o, int64_t k) {
     int64_t out[3], tap[3], number = 0;
 
-    split3(p->out, o, out);
-    split3(p->kernel, k, tap);
+    lh__split3(p->out, o, out);
+    lh__split3(p->kernel, k, tap);
     for (int32_t d = 0; d < 3; d++) {
         int64_t at = out[d] * p->stride[d] - p->padding[d] + tap[d] * p->dilation[d];
 
@@ -33,15 +23,15 @@ static int64_t looks_at(const lh__pooling *p, int64_t o, int64_t k) {
 /* The first of the greatest; a NaN is greater than all. */
 void lh__ref_max_pool_indices(const lh__kernel_call *call) {
     lh__pooling p = lh__pooling_of(call);
-    int64_t windows = volume(p.out);
+    int64_t windows = lh__volume(p.out);
 
     for (int64_t i = 0; i < p.planes * windows; i++) {
         int64_t best = -1;
         double greatest = 0;
 
-        for (int64_t k = 0; k < volume(p.kernel); k++) {
+        for (int64_t k = 0; k < lh__volume(p.kernel); k++) {
             int64_t at = looks_at(&p, i % windows, k);
-            double x = at < 0 ? 0 : lh__get(call->in[0], i / windows * volume(p.in) + at);
+            double x = at < 0 ? 0 : lh__get(call->in[0], i / windows * lh__volume(p.in) + at);
 
             if (at >= 0 && (best < 0 || x > greatest || isnan(x)))
                 best = at, greatest = x;
@@ -53,7 +43,7 @@ void lh__ref_max_pool_indices(const lh__kernel_call *call) {
 static double count_of(const lh__pooling *p, int64_t o) {
     int64_t out[3], count = 1;
 
-    split3(p->out, o, out);
+    lh__split3(p->out, o, out);
     for (int32_t d = 0; d < 3; d++)
         count *= lh__pooling_count(p, d, out[d]);
     return (double)count;
@@ -61,16 +51,16 @@ static double count_of(const lh__pooling *p, int64_t o) {
 
 void lh__ref_avg_pool(const lh__kernel_call *call) {
     lh__pooling p = lh__pooling_of(call);
-    int64_t windows = volume(p.out);
+    int64_t windows = lh__volume(p.out);
 
     for (int64_t i = 0; i < p.planes * windows; i++) {
         double sum = 0;
 
-        for (int64_t k = 0; k < volume(p.kernel); k++) {
+        for (int64_t k = 0; k < lh__volume(p.kernel); k++) {
             int64_t at = looks_at(&p, i % windows, k);
 
             if (at >= 0)
-                sum += lh__get(call->in[0], i / windows * volume(p.in) + at);
+                sum += lh__get(call->in[0], i / windows * lh__volume(p.in) + at);
         }
         lh__store(call->out, i, sum / count_of(&p, i % windows));
     }
@@ -78,7 +68,7 @@ void lh__ref_avg_pool(const lh__kernel_call *call) {
 
 void lh__ref_avg_pool_grad(const lh__kernel_call *call) {
     lh__pooling p = lh__pooling_of(call);
-    int64_t windows = volume(p.out), positions = volume(p.in);
+    int64_t windows = lh__volume(p.out), positions = lh__volume(p.in);
     const lh__view *y = call->out;
 
     for (int64_t i = 0; i < p.planes * positions; i++)
@@ -86,7 +76,7 @@ void lh__ref_avg_pool_grad(const lh__kernel_call *call) {
     for (int64_t i = 0; i < p.planes * windows; i++) {
         double share = lh__get(call->in[0], i) / count_of(&p, i % windows);
 
-        for (int64_t k = 0; k < volume(p.kernel); k++) {
+        for (int64_t k = 0; k < lh__volume(p.kernel); k++) {
             int64_t at = looks_at(&p, i % windows, k), to = i / windows * positions + at;
 
             if (at >= 0)
