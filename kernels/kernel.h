@@ -93,9 +93,28 @@ typedef struct lh__view {
     int64_t shape[LH_MAX_DIMS], stride[LH_MAX_DIMS];
 } lh__view;
 
+/* What is to happen to results while they are in cache. run: the elements [begin, begin + n) of the
+ * output, in row-major order, are stored and final. Any thread calls it; every element is named
+ * once, and not read by the kernel afterwards. */
+typedef struct lh__after lh__after;
+struct lh__after {
+    void (*run)(const lh__after *self, int64_t begin, int64_t n);
+};
+
+/* How products of float32 operands (matrix products, convolutions, attention, recurrent layers)
+ * are taken. Sums are float32 in any case, and so are the operands in memory. */
+typedef enum lh__products {
+    LH__PRODUCTS_F32,
+    LH__PRODUCTS_BF16,  /* operands rounded to bfloat16, to nearest even */
+    LH__PRODUCTS_F16,   /* operands rounded to float16 */
+    LH__PRODUCTS_BF16X3 /* operands as a sum of two bfloat16: hi hi + hi lo + lo hi */
+} lh__products;
+
 typedef struct lh__kernel_call {
     uint32_t op;
     int32_t n_in, n_ints, n_reals;
+    lh__products products;
+    const lh__after *after; /* NULL: nothing; set only where lh__device.runs_after says so */
     const lh__view *const *in;
     const lh__view *out;
     const int64_t *ints;
@@ -130,6 +149,8 @@ typedef struct lh__update {
 typedef struct lh__device {
     const char *name;
     lh__kernel *const *kernels; /* indexed by operator, LH__OP_LIMIT of them; views have none */
+    /* Whether the kernel of this call would run call->after; NULL: none does. */
+    int32_t (*runs_after)(const lh__kernel_call *call);
     void (*update)(const lh__update *u);
     /* Over n contiguous elements, F32 or F64. */
     double (*sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);
