@@ -14,7 +14,8 @@ int32_t ISA(may_link)(const lh__kernel_call *call) {
            call->op != LH_OP_COS && ISA(row_of)(call) != NULL;
 }
 
-/* Elements [begin, begin + n), at most PIECE of them; results that go to no memory are in `room`. */
+/* Elements [begin, begin + n), at most PIECE of them; results that go to no memory are in `room`.
+ */
 static void run_link(const lh__chain *chain, int32_t which, char (*room)[PIECE * WIDEST],
                      int64_t begin, int64_t n) {
     static const int64_t ones[LH__LINK_OPERANDS] = {1, 1, 1};

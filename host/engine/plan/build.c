@@ -14,8 +14,8 @@ enum { NONE = -1 };
 
 /* An operand of a call: a value, or the next of the stream's addresses. */
 typedef struct operand {
-    lh__view view; /* without an address */
-    int32_t value; /* NONE: memory */
+    lh__view view;          /* without an address */
+    int32_t value;          /* NONE: memory */
     int64_t memory, offset; /* the number of the address; bytes within the value */
 } operand;
 
@@ -24,8 +24,8 @@ typedef struct call {
     int32_t n_in, n_ints, n_reals, is_random;
     operand *operands; /* the output last */
     const int64_t *ints;
-    int64_t reals;   /* where its real numbers begin */
-    uint64_t random; /* the stream of its random numbers */
+    int64_t reals;              /* where its real numbers begin */
+    uint64_t random;            /* the stream of its random numbers */
     int32_t is_needed, effects; /* effects: how many calls before it write to memory */
     int32_t group;              /* the number of its head; its own when it is one */
     int32_t next;               /* the next call of the group, or NONE */
@@ -339,8 +339,7 @@ static void lower(builder *b, const call *c, lh__kernel_call *k) {
         if (o->value == NONE)
             p->memory[o->memory] = &views[i];
         else if (p->offsets[o->value] >= 0)
-            p->slots[p->n_slots++] =
-                (lh__slot){&views[i], p->offsets[o->value] + o->offset};
+            p->slots[p->n_slots++] = (lh__slot){&views[i], p->offsets[o->value] + o->offset};
     }
     k->out = &views[c->n_in];
     k->ints = ints;
