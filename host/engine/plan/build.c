@@ -188,7 +188,7 @@ static int32_t may_link(const builder *b, const call *c) {
     const lh__view *in[LH__LINK_OPERANDS];
     lh__kernel_call k;
 
-    if (!b->device->may_link || c->n_in < 1 || c->n_in > LH__LINK_OPERANDS || c->is_random ||
+    if (!b->device->may_link || c->n_in < 1 || c->n_in > LH__LINK_OPERANDS ||
         output(c)->value == NONE)
         return 0;
     k = kernel_call(b, c, in);
@@ -345,6 +345,8 @@ static void lower(builder *b, const call *c, lh__kernel_call *k) {
     k->ints = ints;
     k->reals = p->reals + c->reals;
     k->key = (lh__philox_key){b->seed, c->random, 0};
+    if (c->is_random)
+        p->random[p->n_random++] = k;
 }
 
 /* Which link of the group, from call `first` on, makes the value; NONE: none. */
@@ -384,7 +386,6 @@ static void lower_group(builder *b, int32_t i, lh__launch *l) {
     const call *head = &b->calls[i];
 
     l->first = i;
-    l->is_random = head->is_random;
     if (is_chain(b, head)) {
         lower_chain(b, i, l, head->length);
         return;
@@ -415,6 +416,7 @@ static void make_launches(builder *b) {
     p->launches = KEEP(b, p->n_launches, lh__launch);
     p->memory = KEEP(b, p->n_memory, lh__view *);
     p->slots = KEEP(b, operands, lh__slot);
+    p->random = KEEP(b, b->n_calls, lh__kernel_call *);
     p->reals = KEEP(b, p->n_reals, double);
     p->ops = KEEP(b, b->n_calls, int32_t);
     p->places = KEEP(b, b->n_calls, lh__place);
