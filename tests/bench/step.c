@@ -78,7 +78,10 @@ static int step(lh__engine *e, lh_optimizer *adam, const layer *l, const float *
     loss = op(e, LH_OP_NLL_LOSS, h, target, NULL, NULL, 0);
     lh__hold(e, loss);
     lh__names_end(e);
-    return lh__backward(e, loss, 1, 0) == LH_OK && lh__optimizer_step(adam, 1) == LH_OK;
+    if (lh__backward(e, loss, 1, 0) != LH_OK)
+        return 0;
+    lh__graph_end(e);
+    return lh__optimizer_step(adam, 1) == LH_OK;
 }
 
 int main(int argc, char **argv) {
