@@ -148,8 +148,12 @@ lh_status lh__log(lh__instance *i, lh__logged l) {
     return lh__metrics_log(t->metrics, &l, &i->error);
 }
 
-static lh_status log_value(lh_ctx *c, const char *name, double value, const lh_log_options *o) {
-    return lh__log(lh__of(c), (lh__logged){.name = name, .value = value, .options = o});
+static lh_status log_value(lh_ctx *c, const char *name, double value,
+                           const lh_log_options *options) {
+    lh_log_options o;
+
+    lh__known(&o, sizeof o, options);
+    return lh__log(lh__of(c), (lh__logged){.name = name, .value = value, .options = &o});
 }
 
 static lh_status log_tensor(lh_ctx *c, const char *name, lh_tensor *x, const lh_log_options *o) {
