@@ -25,13 +25,10 @@ typedef struct example {
     char name[64];
 } example;
 
-/* Without data, and without a network to get them from. */
 static void enter(void) {
     enter_folder();
+    without_data();
     cr_assert_eq(symlink(getenv("LHOST_TEST_EXAMPLES"), "x"), 0);
-    setenv("LHOST_DATA_DIR", "data", 1);
-    setenv("https_proxy", "http://127.0.0.1:9", 1);
-    setenv("http_proxy", "http://127.0.0.1:9", 1);
 }
 
 TestSuite(examples, .init = enter, .fini = leave_folder, .timeout = 600);
