@@ -75,7 +75,7 @@ static lh_status compute(lh__check *c, lh__philox_key key) {
     int32_t elementwise = c->row->shape == lh__shape_broadcast;
     lh__view broadcast[LH__MAX_INPUTS];
     const lh__view *few[8], **views = few;
-    int64_t bytes = lh__view_make_contiguous(&c->out);
+    int64_t bytes = lh__view_make_contiguous(&c->out), began;
 
     if (e->landing && c->row->flags & LH__LANDS && e->landing->dtype == c->out.dtype &&
         lh__same_shape(e->landing, &c->out)) {
@@ -95,16 +95,19 @@ static lh_status compute(lh__check *c, lh__philox_key key) {
             views[i] = &broadcast[i];
         }
     }
+    began = lh__span_begin(e->lane);
     e->device->kernels[op](&(lh__kernel_call){.op = op,
                                               .n_in = c->n_in,
                                               .n_ints = c->n_ints,
                                               .n_reals = c->call->n_reals,
+                                              .products = e->options.products,
                                               .in = views,
                                               .out = &c->out,
                                               .ints = c->ints,
                                               .reals = c->call->reals,
                                               .key = key,
                                               .pool = e->pool});
+    lh__span_end(e->lane, LH__SPAN_OPERATOR, NULL, c->row->name, began);
     return e->options.detect_anomaly ? check_finite(c) : LH_OK;
 }
 

@@ -42,6 +42,7 @@ struct lh__engine {
     const lh_op_call *outer; /* the call under way, not one that it is made of, or NULL */
     const lh__row *rows[LH__OP_LIMIT]; /* the catalogue by operator */
     const lh__watcher *watcher;        /* sees every call, or NULL */
+    lh__lane *lane;                    /* of the thread that computes, or NULL */
 
     /* The model. */
     lh__list params;  /* lh__param, in order of declaration */

@@ -14,6 +14,16 @@ int32_t lh__is_stepping_batch(const lh__trainer *t) {
            t->progress.is_last_batch;
 }
 
+/* A part of the batch, as a phase of the profile. */
+static lh_status phase(lh__trainer *t, const char *name, lh_status (*part)(lh__trainer *t)) {
+    lh_status status;
+
+    lh__phase_begin(t->lane, name);
+    status = part(t);
+    lh__phase_end(t->lane);
+    return status;
+}
+
 static lh_status put_loss(lh__trainer *t, lh_tensor *loss) {
     if (loss && lh__outputs_put(t->outputs, "loss", loss) != LH_OK)
         return lh__run_fail(t, LH_ENOMEM, "out of memory");
@@ -111,7 +121,7 @@ lh_status lh__run_closure(lh__trainer *t) {
     if (t->closure.is_done)
         return LH_OK;
     t->closure.is_done = 1;
-    if (training_step(t) != LH_OK)
+    if (phase(t, "training_step", training_step) != LH_OK)
         return lh__failed(t);
     if (!t->closure.loss && !t->has_warned_skip) {
         t->has_warned_skip = 1;
@@ -123,7 +133,7 @@ lh_status lh__run_closure(lh__trainer *t) {
         return lh__failed(t);
     if (gradients_begin(t) && zero_grad(t, opt) != LH_OK)
         return lh__failed(t);
-    return t->closure.loss ? backward(t) : LH_OK;
+    return t->closure.loss ? phase(t, "backward", backward) : LH_OK;
 }
 
 lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_value) {
@@ -152,7 +162,7 @@ static lh_status clip(lh__trainer *t, lh_optimizer *opt, double *scale) {
     return LH_OK;
 }
 
-lh_status lh__step_optimizer(lh__trainer *t, lh_optimizer *opt) {
+static lh_status step_optimizer(lh__trainer *t, lh_optimizer *opt) {
     int32_t is_manual = ((const lh_module *)t->cast.module->hooks)->manual_optimization;
     double scale = 1;
 
@@ -165,6 +175,15 @@ lh_status lh__step_optimizer(lh__trainer *t, lh_optimizer *opt) {
     t->progress.optimizer_step.total.completed++;
     t->crumb->step = t->progress.optimizer_step.total.completed;
     return LH_OK;
+}
+
+lh_status lh__step_optimizer(lh__trainer *t, lh_optimizer *opt) {
+    lh_status status;
+
+    lh__phase_begin(t->lane, "optimizer");
+    status = step_optimizer(t, opt);
+    lh__phase_end(t->lane);
+    return status;
 }
 
 /* One optimizer's part of a batch: the closure alone while accumulating, else the whole update. */
@@ -210,7 +229,7 @@ lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx)
 
     t->closure = (lh__closure){.batch = batch, .batch_idx = batch_idx};
     if (((const lh_module *)t->cast.module->hooks)->manual_optimization)
-        return training_step(t);
+        return phase(t, "training_step", training_step);
     turn = whose_turn(t);
     for (int32_t i = 0; i < n; i++) {
         lh_optimizer *opt = lh__optimizer_at(t->engine, i);

@@ -482,7 +482,8 @@ static lh_status finish_barebones(lh__options *o, lh__error *e) {
                  {"enable_model_summary", o->enable_model_summary},
                  {"num_sanity_val_steps", o->num_sanity_val_steps != 0},
                  {"fast_dev_run", o->fast_dev_run != 0},
-                 {"detect_anomaly", o->detect_anomaly}};
+                 {"detect_anomaly", o->detect_anomaly},
+                 {"profiler", !same_name(o->profiler, "none")}};
 
     if (!o->barebones)
         return LH_OK;

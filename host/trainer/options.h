@@ -57,7 +57,7 @@ typedef struct lh__options {
     int32_t logger;            /* 0: no loggers at all */
     int32_t enable_checkpointing, enable_progress_bar, enable_model_summary;
     int32_t barebones;
-    char *profiler;         /* "none" */
+    char *profiler;         /* "none", "simple" or "trace" */
     char *default_root_dir; /* "." when not given */
 
     uint64_t given;    /* bit i: row i was set by the user */

@@ -76,8 +76,9 @@ const lh__option_row lh__option_rows[] = {
      NULL, 0, MANY, NULL, NULL, "ask for the training and validation loaders anew"},
     {"default_root_dir", LH__OPTION_TEXT, AT(default_root_dir), "null", "\".\"", 0, 0, NULL, NULL,
      "where lightning_logs/ goes; null: the current folder"},
-    {"profiler", LH__OPTION_TEXT, AT(profiler), "null", "\"none\"", 0, 0, "none",
-     "simple|advanced|pytorch|xla", "where the time goes"},
+    {"profiler", LH__OPTION_TEXT, AT(profiler), "null", "\"none\"", 0, 0,
+     "none|simple|trace", "advanced|pytorch|xla",
+     "where the time goes: simple is a table, trace the same and a file for Perfetto"},
 };
 const int32_t lh__n_option_rows = sizeof lh__option_rows / sizeof *lh__option_rows;
 _Static_assert(sizeof lh__option_rows / sizeof *lh__option_rows <= 64, "lh__options.given has 64 bits");

@@ -123,7 +123,7 @@ Test(options, known_but_not_available_is_said_to_be_so) {
     static const char *const planned[][2] = {
         {"--precision", "bf16-mixed"}, {"--precision", "16"},   {"--accelerator", "gpu"},
         {"--accelerator", "cuda"},     {"--devices", "2"},      {"--num_nodes", "2"},
-        {"--strategy", "ddp"},         {"--profiler", "simple"}};
+        {"--strategy", "ddp"},         {"--profiler", "advanced"}};
 
     for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
         refused("is not available in this version", LH_EUNSUPPORTED, NULL,
