@@ -172,6 +172,7 @@ static lh_status put_meta(lh__trainer *t, lh__state *s, int32_t weights_only) {
     if (weights_only)
         return LH_OK;
     lh__json_put_int(meta, "accumulate_grad_batches", t->options->accumulate_grad_batches);
+    lh__scaler_save(&t->scaler, meta);
     json_object_set_new(meta, "metrics", lh__metrics_save(t->metrics));
     put_schedulers(t, s);
     return LH_OK;

@@ -63,7 +63,7 @@ static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
                             "lh_detach, lh_freeze, and that the loss is computed from parameters",
                             t->cast.module->plugin->name);
     value = lh__item(t->engine, loss);
-    if (!isfinite(value))
+    if (!isfinite(value) && !t->scaler.is_on) /* else it is the scaler's to mend */
         return lh__run_fail(
             t, LH_ENAN,
             "%s: the loss is %g in epoch %lld, batch %lld: the data or the learning "
@@ -98,9 +98,9 @@ static lh_status zero_grad(lh__trainer *t, lh_optimizer *opt) {
 }
 
 static lh_status backward(lh__trainer *t) {
-    lh_tensor *loss = t->closure.loss;
+    lh_tensor *loss = lh__scaler_scale(t, t->closure.loss);
 
-    if (lh__call_tensor(t, LH__HOOK_on_before_backward, loss) < 0 ||
+    if (!loss || lh__call_tensor(t, LH__HOOK_on_before_backward, loss) < 0 ||
         lh__call_one_tensor(t, t->cast.module, LH__HOOK_backward, loss) < 0)
         return lh__failed(t);
     if (!lh__module_has(t, LH__HOOK_backward) && lh__backward(t->engine, loss, 1, 0) != LH_OK)
@@ -139,6 +139,7 @@ lh_status lh__run_closure(lh__trainer *t) {
 lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_value) {
     if (value <= 0)
         return LH_OK;
+    lh__scaler_unscale(t, opt);
     if (by_value)
         lh__clip_grad_value(t->engine, opt, value);
     else
@@ -164,13 +165,18 @@ static lh_status clip(lh__trainer *t, lh_optimizer *opt, double *scale) {
 
 static lh_status step_optimizer(lh__trainer *t, lh_optimizer *opt) {
     int32_t is_manual = ((const lh_module *)t->cast.module->hooks)->manual_optimization;
+    int32_t is_lost; /* scaled gradients of earlier batches, and no loss in this one: no update */
     double scale = 1;
 
     t->progress.optimizer_step.total.ready++;
     if (!is_manual && lh__run_closure(t) < 0)
         return lh__failed(t);
+    is_lost = t->scaler.is_on && !is_manual && !t->closure.loss;
+    if (!is_lost)
+        lh__scaler_unscale(t, opt);
     if (lh__call_optimizer(t, LH__HOOK_on_before_optimizer_step, opt) < 0 ||
-        (!is_manual && clip(t, opt, &scale) < 0) || lh__optimizer_step(opt, scale) != LH_OK)
+        (!is_manual && clip(t, opt, &scale) < 0) ||
+        (!is_lost && lh__scaler_may_step(t, opt) && lh__optimizer_step(opt, scale) != LH_OK))
         return lh__failed(t);
     t->progress.optimizer_step.total.completed++;
     t->crumb->step = t->progress.optimizer_step.total.completed;
@@ -229,7 +235,8 @@ lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx)
 
     t->closure = (lh__closure){.batch = batch, .batch_idx = batch_idx};
     if (((const lh_module *)t->cast.module->hooks)->manual_optimization)
-        return phase(t, "training_step", training_step);
+        return phase(t, "training_step", training_step) == LH_OK ? lh__scaler_update(t)
+                                                                 : lh__failed(t);
     turn = whose_turn(t);
     for (int32_t i = 0; i < n; i++) {
         lh_optimizer *opt = lh__optimizer_at(t->engine, i);
@@ -244,7 +251,7 @@ lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx)
         if (n > 1)
             lh__optimizer_toggle(opt, 0);
     }
-    return LH_OK;
+    return lh__scaler_update(t);
 }
 
 /* The metric that a plateau schedule watches. LH_SKIP: not there, and that is allowed. */

@@ -15,6 +15,7 @@
 #include "trainer/instance.h"
 #include "trainer/metrics.h"
 #include "trainer/outputs.h"
+#include "trainer/precision.h"
 #include "trainer/tbptt.h"
 #include "trainer/trainer.h"
 
@@ -103,6 +104,7 @@ typedef struct lh__trainer {
     lh__outputs *epoch_outputs, *eval_outputs; /* kept for *_epoch_end, where defined */
     lh__closure closure;
     lh__tbptt tbptt;
+    lh__scaler scaler;     /* of the loss */
     const lh_batch *batch; /* under way; NULL between batches */
 
     lh__fit_progress progress;

@@ -80,7 +80,8 @@ static lh_status make_parts(lh__trainer *t) {
         .threads = threads > 0 ? threads : (int32_t)sysconf(_SC_NPROCESSORS_ONLN),
         .dtype = o->dtype,
         .seed = t->config->seed,
-        .detect_anomaly = o->detect_anomaly};
+        .detect_anomaly = o->detect_anomaly,
+        .products = lh__precision_products(o)};
 
     t->engine = lh__engine_new(&engine, &t->failure);
     if (!t->engine)
@@ -177,7 +178,7 @@ static lh_status configure_optimizers(lh__trainer *t) {
                             "%s: configure_optimizers made no optimizer: call lh_adam, lh_sgd or "
                             "another there",
                             t->cast.module->plugin->name);
-    return LH_OK;
+    return lh__scaler_start(t);
 }
 
 static lh_status fit(lh__trainer *t) {
