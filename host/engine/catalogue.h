@@ -107,6 +107,9 @@ typedef struct lh__family {
 /* The row of an operator, or NULL. O(operators). */
 const lh__row *lh__row_of(uint32_t op);
 
+/* "linear"; of what has no row the kernel's own name. O(operators). */
+const char *lh__op_name(uint32_t op);
+
 /* All rows by their operators' numbers, LH__OP_LIMIT of them, NULL where there is none. */
 void lh__rows_fill(const lh__row **rows);
 

@@ -29,11 +29,10 @@ lh_status lh__invoke(lh__engine *e, const lh__kernel_call *k, const int32_t *val
     int32_t few[9], *numbers = few;
 
     if (!values || !e->options.deferred) {
-        if (e->tap)
-            e->tap->begin(e->tap->user, k->op);
+        int64_t began = lh__span_begin(e->lane);
+
         e->device->kernels[k->op](k);
-        if (e->tap)
-            e->tap->end(e->tap->user, k->op);
+        lh__span_end(e->lane, LH__SPAN_OPERATOR, NULL, e->lane ? lh__op_name(k->op) : NULL, began);
         return LH_OK;
     }
     if (k->n_in > 8)
@@ -148,7 +147,7 @@ static lh_status run(lh__engine *e) {
     block = lh__arena_alloc(&e->arena, (size_t)p->bytes);
     if (!block)
         return no_memory(e);
-    lh__plan_run(p, s, block, e->step, e->tap);
+    lh__plan_run(p, s, block, e->step, e->lane);
     for (int64_t i = 0; i < n; i++) {
         lh__value *v = lh__value_at(s, (int32_t)(s->first + i));
 

@@ -15,6 +15,7 @@
 
 #include "engine/error.h"
 #include "kernels/kernel.h"
+#include "profile/profile.h"
 
 typedef struct lh__engine lh__engine;
 typedef struct lh__node lh__node;
@@ -38,7 +39,7 @@ typedef struct lh__engine_options {
     uint64_t seed;
     int32_t detect_anomaly; /* check every result; the error names operator, file and line */
     int32_t deferred;       /* calls are put off and run by plans; else each runs when it is made */
-    lh__products products;  /* of float32 */
+    lh__products products;  /* how those of float32 operands are taken */
 } lh__engine_options;
 
 /* An engine, or NULL with the reason in `err`. */
@@ -48,6 +49,9 @@ void lh__engine_free(lh__engine *e); /* NULL allowed */
 /* Where the engine's errors go: the first one sticks until the caller clears it. Never NULL. */
 void lh__engine_set_error(lh__engine *e, lh__error *err);
 const lh__engine_options *lh__engine_get_options(const lh__engine *e);
+
+/* Every kernel that runs is a span of this lane, under its operator's name; NULL: none is. */
+void lh__engine_profile(lh__engine *e, lh__lane *lane);
 
 /* Phases keep the random numbers of training apart from those of evaluation. */
 enum { LH__PHASE_TRAIN = 0, LH__PHASE_EVAL = 1, LH__PHASE_SANITY = 2, LH__PHASE_INIT = 3 };

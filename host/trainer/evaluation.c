@@ -231,7 +231,7 @@ static lh_status run(lh__trainer *t, const kind *k) {
     return end_run(t, k, all);
 }
 
-lh_status lh__evaluation_loop(lh__trainer *t, int32_t phase) {
+static lh_status loop(lh__trainer *t, int32_t phase) {
     const kind *k = &kinds[phase];
     lh__counts before = t->progress.val_batch;
     int64_t batch_idx = t->batch_idx;
@@ -258,4 +258,17 @@ lh_status lh__evaluation_loop(lh__trainer *t, int32_t phase) {
     if (status >= 0)
         show_results(t);
     return status < 0 ? status : LH_OK;
+}
+
+lh_status lh__evaluation_loop(lh__trainer *t, int32_t phase) {
+    static const char *const names[] = {[LH__SANITY] = "sanity check",
+                                        [LH__VALIDATING] = "validation",
+                                        [LH__TESTING] = "test",
+                                        [LH__PREDICTING] = "predict"};
+    lh_status status;
+
+    lh__phase_begin(t->lane, names[phase]);
+    status = loop(t, phase);
+    lh__phase_end(t->lane);
+    return status;
 }

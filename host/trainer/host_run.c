@@ -199,7 +199,9 @@ void lh__log_values(lh__trainer *t, const lh_scalar *values, int32_t n, int64_t 
     n = n < 255 ? n : 255;
     memcpy(row, values, (size_t)n * sizeof *row);
     row[n] = (lh_scalar){"epoch", (double)lh__current_epoch(t)};
+    lh__phase_begin(t->lane, "logging");
     lh__logwriter_push(t->logwriter, row, n + 1, step);
+    lh__phase_end(t->lane);
 }
 
 static lh_status log_to_loggers(lh_ctx *c, const lh_scalar *metrics, int32_t n, int64_t step) {

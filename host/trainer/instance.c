@@ -116,7 +116,8 @@ void lh__instance_free(lh__instance *i) {
 }
 
 lh__frame lh__call_begin(lh__trainer *t, lh__instance *who, lh__hook hook) {
-    lh__frame frame = {who, t->cast.running, t->cast.running ? t->cast.running->hook : 0};
+    lh__frame frame = {who, t->cast.running, t->cast.running ? t->cast.running->hook : 0,
+                       lh__span_begin(t->lane)};
 
     who->hook = hook;
     t->cast.running = who;
@@ -146,6 +147,9 @@ static int is_within_step(lh__hook hook) {
 lh_status lh__call_end(lh__trainer *t, lh__frame frame, lh_status status) {
     lh__instance *who = frame.who, *before = frame.before;
 
+    if (frame.began >= 0)
+        lh__span_end(t->lane, LH__SPAN_HOOK, who->plugin->name, lh__hooks[who->hook].name,
+                     frame.began);
     if (status < 0 || who->error.code != LH_OK)
         status = call_failed(t, who, status);
     t->cast.running = before;

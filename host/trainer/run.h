@@ -16,6 +16,7 @@
 #include "trainer/looks.h"
 #include "trainer/metrics.h"
 #include "trainer/outputs.h"
+#include "trainer/precision.h"
 #include "trainer/tbptt.h"
 #include "trainer/trainer.h"
 
@@ -105,6 +106,7 @@ typedef struct lh__trainer {
     lh__outputs *epoch_outputs, *eval_outputs; /* kept for *_epoch_end, where defined */
     lh__closure closure;
     lh__tbptt tbptt;
+    lh__scaler scaler;     /* of the loss */
     const lh_batch *batch; /* under way; NULL between batches */
 
     lh__fit_progress progress;
@@ -128,6 +130,8 @@ typedef struct lh__trainer {
     lh__state *loaded; /* the checkpoint being restored */
     lh__writer *writer;
     lh__logwriter *logwriter;
+    lh__profile *profile; /* NULL: off */
+    lh__lane *lane;       /* of the training thread; NULL: off */
     lh__signals *signals;
     atomic_int signal;           /* SIGINT or SIGTERM, once received */
     char *predictions;           /* the file that predict wrote; NULL: none */
@@ -204,6 +208,10 @@ lh_status lh__predictions_write(lh__trainer *t);
 /* export.c: in place of a stage. The stage that setup is told is that whose data are used. */
 int32_t lh__export_stage(const lh__cast *cast);
 lh_status lh__export_run(lh__trainer *t);
+
+/* profiling.c: the profile begins; it ends, and is shown and written into the run's folder. */
+lh_status lh__profiling_start(lh__trainer *t);
+void lh__profiling_end(lh__trainer *t);
 
 /* rundir.c */
 lh_status lh__rundir_make(lh__trainer *t);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/catalogue.h"
 #include "engine/plan/plan.h"
 #include "kernels/view.h"
 
@@ -386,6 +387,7 @@ static void lower_group(builder *b, int32_t i, lh__launch *l) {
     const call *head = &b->calls[i];
 
     l->first = i;
+    l->name = lh__op_name(head->op);
     if (is_chain(b, head)) {
         lower_chain(b, i, l, head->length);
         return;
@@ -418,14 +420,12 @@ static void make_launches(builder *b) {
     p->slots = KEEP(b, operands, lh__slot);
     p->random = KEEP(b, b->n_calls, lh__kernel_call *);
     p->reals = KEEP(b, p->n_reals, double);
-    p->ops = KEEP(b, b->n_calls, int32_t);
     p->places = KEEP(b, b->n_calls, lh__place);
     if (b->failed)
         return;
     memcpy(p->places, b->stream->places.items, (size_t)b->n_calls * sizeof *p->places);
     find_places(b, launch_of);
     for (int32_t i = 0; i < b->n_calls && !b->failed; i++) {
-        p->ops[i] = (int32_t)b->calls[i].op;
         if (b->calls[i].is_needed && b->calls[i].group == i)
             lower_group(b, i, &p->launches[n++]);
     }

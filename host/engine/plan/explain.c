@@ -5,13 +5,6 @@
 #include "engine/catalogue.h"
 #include "engine/plan/plan.h"
 
-/* "linear" of the call's operator. */
-static const char *name_of(uint32_t op) {
-    const lh__row *row = lh__row_of(op);
-
-    return row ? row->name : op == LH__OP_COPY ? "copy" : op == LH__OP_ADD_INTO ? "add_into" : "?";
-}
-
 /* "mnist.c:31" without the folders. */
 static void put_place(char *text, size_t size, const lh__place *at) {
     const char *base = at->file ? strrchr(at->file, '/') : NULL;
@@ -40,12 +33,12 @@ static void explain_launch(const lh__plan *p, int64_t i, void (*line)(void *user
     size_t n = (size_t)snprintf(text, sizeof text, "%5lld  ", (long long)i);
 
     if (l->kernel)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s", name_of((uint32_t)p->ops[l->first]));
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s", l->name);
     for (int32_t k = 0; k < l->chain.n && n < sizeof text - 1; k++) {
         const lh__link *link = &l->chain.links[k];
 
         n += (size_t)snprintf(text + n, sizeof text - n, "%s%s%s", k || l->kernel ? " > " : "",
-                              name_of(link->call.op), link->is_stored ? "" : "*");
+                              lh__op_name(link->call.op), link->is_stored ? "" : "*");
         n = n < sizeof text ? n : sizeof text - 1;
     }
     put_place(place, sizeof place, &p->places[l->first]);

@@ -28,15 +28,13 @@ static void launch(lh__launch *l, const lh__device *device) {
         device->run_chain(&l->chain);
 }
 
-void lh__plan_run(lh__plan *p, const lh__stream *s, char *block, uint64_t step,
-                  const lh__tap *tap) {
+void lh__plan_run(lh__plan *p, const lh__stream *s, char *block, uint64_t step, lh__lane *lane) {
     fill_in(p, s, block, step);
     for (lh__launch *l = p->launches, *end = l + p->n_launches; l < end; l++) {
-        if (tap)
-            tap->begin(tap->user, (uint32_t)p->ops[l->first]);
+        int64_t began = lh__span_begin(lane);
+
         launch(l, p->device);
-        if (tap)
-            tap->end(tap->user, (uint32_t)p->ops[l->first]);
+        lh__span_end(lane, LH__SPAN_OPERATOR, NULL, l->name, began);
     }
 }
 

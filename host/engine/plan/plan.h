@@ -17,6 +17,7 @@
 #include "engine/arena.h"
 #include "engine/error.h"
 #include "engine/plan/stream.h"
+#include "profile/lane.h"
 
 typedef struct lh__plan lh__plan;
 
@@ -24,8 +25,9 @@ typedef struct lh__plan lh__plan;
 typedef struct lh__launch {
     lh__kernel *kernel; /* NULL: a chain alone */
     lh__kernel_call call;
-    lh__chain chain; /* n 0: nothing follows */
-    int32_t first;   /* the call's number in the stream; of a chain alone its first */
+    lh__chain chain;  /* n 0: nothing follows */
+    int32_t first;    /* the call's number in the stream; of a chain alone its first */
+    const char *name; /* of that call's operator */
     int32_t reserved;
 } lh__launch;
 
@@ -61,7 +63,6 @@ struct lh__plan {
     lh__place *places; /* per call */
     int32_t n_calls, n_dropped, n_joined;
     int64_t stored; /* bytes of all results, each in a place of its own */
-    int32_t *ops;   /* per call: its operator */
 };
 
 /* A plan for the stream, which is closed. NULL: no memory. O(calls log calls). */
@@ -77,16 +78,9 @@ typedef struct lh__life {
 } lh__life;
 int64_t lh__plan_memory(const lh__life *lives, int64_t n, int64_t *offsets, lh__arena *scratch);
 
-/* What is told of each launch that runs, before and after. */
-typedef struct lh__tap {
-    void *user;
-    void (*begin)(void *user, uint32_t op);
-    void (*end)(void *user, uint32_t op);
-} lh__tap;
-
 /* Runs the plan for the stream that it was made for, or one of equal words, in `block`, of p->bytes
- * bytes. `step`: of random numbers. */
-void lh__plan_run(lh__plan *p, const lh__stream *s, char *block, uint64_t step, const lh__tap *tap);
+ * bytes. `step`: of random numbers. Launches go into `lane`, which may be NULL. */
+void lh__plan_run(lh__plan *p, const lh__stream *s, char *block, uint64_t step, lh__lane *lane);
 
 /* The plans that were used last. Zeroed: empty. */
 enum { LH__PLANS = 32 };
