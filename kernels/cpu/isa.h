@@ -79,6 +79,9 @@ int32_t ISA(may_link)(const lh__kernel_call *call);
 void ISA(run_chain)(const lh__chain *chain);
 void ISA(run_links)(const lh__after *chain, int64_t begin, int64_t n);
 
+/* lh__device.runs_after: of MATMUL and LINEAR. */
+int32_t ISA(matmul_runs_after)(const lh__kernel_call *call);
+
 void ISA(update)(const lh__update *u);
 double ISA(sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);
 void ISA(scale)(int32_t dtype, void *x, int64_t n, double factor, lh__pool *pool);
