@@ -134,6 +134,7 @@ typedef struct lh__link {
     int32_t source[LH__LINK_OPERANDS]; /* the link that operand i is the result of; -1: memory */
     int32_t is_stored;                 /* 0: links alone read the result; it goes to no memory */
     int32_t is_flat;                   /* every operand lies as the result does */
+    void (*row)(void);                 /* the device's, set by ready_link */
 } lh__link;
 
 typedef struct lh__chain {
@@ -170,9 +171,10 @@ typedef struct lh__device {
     lh__kernel *const *kernels; /* indexed by operator, LH__OP_LIMIT of them; views have none */
     /* Whether the kernel of this call would run call->after; NULL: none does. */
     int32_t (*runs_after)(const lh__kernel_call *call);
-    /* Whether the call may be a link of a chain; runs a chain, all of it or, as lh__after, a part.
-     * All three NULL: there are no chains. */
+    /* Whether the call may be a link of a chain; makes a link that is filled in ready; runs a chain,
+     * all of it or, as lh__after, a part. All NULL: there are no chains. */
     int32_t (*may_link)(const lh__kernel_call *call);
+    void (*ready_link)(lh__link *link);
     void (*run_chain)(const lh__chain *chain);
     void (*run_links)(const lh__after *chain, int64_t begin, int64_t n);
     void (*update)(const lh__update *u);

@@ -15,6 +15,10 @@ int32_t ISA(may_link)(const lh__kernel_call *call) {
                                  call->op != LH_OP_COS && ISA(row_of)(call) != NULL));
 }
 
+void ISA(ready_link)(lh__link *link) {
+    link->row = ISA(drops)(&link->call) ? NULL : (void (*)(void))ISA(row_of)(&link->call);
+}
+
 /* Elements [begin, begin + n), at most PIECE of them; results that go to no memory are in `room`.
  */
 static void run_link(const lh__chain *chain, int32_t which, char (*room)[PIECE * WIDEST],
@@ -23,30 +27,27 @@ static void run_link(const lh__chain *chain, int32_t which, char (*room)[PIECE *
     const lh__link *link = &chain->links[which];
     const lh__kernel_call *call = &link->call;
     const void *in[LH__LINK_OPERANDS];
-    lh__row_fn *row;
-    int64_t size = lh__dtype_size(call->out->dtype);
-    char *out = link->is_stored ? (char *)call->out->data : room[which] - begin * size;
+    int64_t size = lh__dtype_size(call->out->dtype), at[LH__LINK_OPERANDS];
+    char *out = link->is_stored ? (char *)call->out->data + begin * size : room[which];
 
     for (int32_t k = 0; k < call->n_in; k++) {
         int32_t from = link->source[k];
         const lh__view *v = call->in[k];
 
-        in[k] = from < 0 || chain->links[from].is_stored
-                    ? v->data
-                    : room[from] - begin * lh__dtype_size(v->dtype);
+        at[k] = begin * lh__dtype_size(v->dtype);
+        in[k] = from < 0 || chain->links[from].is_stored ? v->data : room[from] - at[k];
     }
-    if (ISA(drops)(call)) {
-        ISA(drop)(call, in[0], out, begin, begin + n);
+    if (link->row && !link->is_flat) {
+        lh__walk_part(call, (lh__row_fn *)link->row, in, out - begin * size, begin, begin + n);
         return;
     }
-    row = ISA(row_of)(call);
-    if (!link->is_flat) {
-        lh__walk_part(call, row, in, out, begin, begin + n);
+    if (!link->row) {
+        ISA(drop)(call, in[0], out - begin * size, begin, begin + n);
         return;
     }
     for (int32_t k = 0; k < call->n_in; k++)
-        in[k] = (const char *)in[k] + begin * lh__dtype_size(call->in[k]->dtype);
-    row(out + begin * size, in, ones, n, call->reals);
+        in[k] = (const char *)in[k] + at[k];
+    ((lh__row_fn *)link->row)(out, in, ones, n, call->reals);
 }
 
 void ISA(run_links)(const lh__after *after, int64_t begin, int64_t n) {

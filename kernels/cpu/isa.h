@@ -76,6 +76,7 @@ void ISA(drop)(const lh__kernel_call *call, const void *x, void *y, int64_t begi
  * rest. */
 lh__row_fn *ISA(row_of)(const lh__kernel_call *call);
 int32_t ISA(may_link)(const lh__kernel_call *call);
+void ISA(ready_link)(lh__link *link);
 void ISA(run_chain)(const lh__chain *chain);
 void ISA(run_links)(const lh__after *chain, int64_t begin, int64_t n);
 

@@ -135,6 +135,7 @@ const lh__device ISA(device) = {
     .name = "cpu",
     .kernels = kernels,
     .may_link = ISA(may_link),
+    .ready_link = ISA(ready_link),
     .run_chain = ISA(run_chain),
     .run_links = ISA(run_links),
     .runs_after = runs_after,

@@ -380,6 +380,7 @@ static void lower_chain(builder *b, int32_t first, lh__launch *l, int32_t n) {
             link->source[k] = link_of(b, first, c->operands[k].value);
             link->is_flat &= lh__view_is_contiguous(v) && lh__view_numel(v) == chain->numel;
         }
+        b->device->ready_link(link);
     }
 }
 
