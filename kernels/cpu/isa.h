@@ -54,6 +54,8 @@ lh__kernel ISA(gru);
 lh__kernel ISA(rnn_grad);
 lh__kernel ISA(lstm_grad);
 lh__kernel ISA(gru_grad);
+lh__kernel ISA(attention);
+lh__kernel ISA(attention_grad);
 lh__kernel ISA(full);
 lh__kernel ISA(arange);
 lh__kernel ISA(randint);

@@ -119,6 +119,8 @@ static lh__kernel *const kernels[LH__OP_LIMIT] = {
     [LH__OP_COPY] = ISA(copy),
     [LH__OP_CONV_WEIGHT_GRAD] = ISA(conv_weight_grad),
     [LH__OP_AVG_POOL_GRAD] = ISA(avg_pool_grad),
+    [LH__OP_ATTENTION] = ISA(attention),
+    [LH__OP_ATTENTION_GRAD] = ISA(attention_grad),
 };
 
 const lh__device ISA(device) = {
