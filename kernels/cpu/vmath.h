@@ -59,6 +59,14 @@ static inline float exp_f32(float x) {
            lh__float_of(((uint32_t)k - (uint32_t)half + 127) << 23);
 }
 
+/* exp(x) for x <= 88, 0 where that is subnormal: what softmax adds up, at no cost for -infinity. */
+static inline float weight_f32(float x) {
+    int32_t k;
+    float p = lh__exp_parts(x < -87.0f ? -87.0f : x, &k) + 1.0f;
+
+    return x < -87.0f ? 0.0f : p * lh__float_of(((uint32_t)k + 127) << 23);
+}
+
 /* exp(x) - 1 for x <= 0: 2^n (exp(r) - 1) + (2^n - 1). */
 static inline float expm1_f32(float x) {
     int32_t k;
@@ -203,6 +211,10 @@ static inline float floor_f32(float x) {
 }
 
 static inline double exp_f64(double x) {
+    return exp(x);
+}
+
+static inline double weight_f64(double x) {
     return exp(x);
 }
 
