@@ -41,6 +41,7 @@ typedef struct lh__check {
     int64_t ints[LH__MAX_INTS]; /* axes made non-negative, -1 of a reshape resolved */
     lh__view out;               /* what the rules find */
     int32_t is_view;            /* out.data and out.stride are set: no kernel */
+    int32_t value;              /* lh_tensor.value of the result */
 } lh__check;
 
 /* Sets c->out.ndim and c->out.shape, or rejects the call. */

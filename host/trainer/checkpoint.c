@@ -195,7 +195,9 @@ lh_status lh__checkpoint_save(lh__trainer *t, const char *path, int32_t weights_
         lh__run_fail(t, LH_ENOMEM, "out of memory for a checkpoint");
         goto done;
     }
-    status = lh__writer_error(t->writer, &t->failure);
+    status = lh__settle(t->engine);
+    if (status == LH_OK)
+        status = lh__writer_error(t->writer, &t->failure);
     if (status == LH_OK)
         status = put_weights(t, s);
     if (status == LH_OK && !weights_only)

@@ -15,6 +15,7 @@ int32_t lh__is_stepping_batch(const lh__trainer *t) {
 }
 
 static lh_status put_loss(lh__trainer *t, lh_tensor *loss) {
+    lh__hold(t->engine, loss);
     if (loss && lh__outputs_put(t->outputs, "loss", loss) != LH_OK)
         return lh__run_fail(t, LH_ENOMEM, "out of memory");
     t->closure.loss = loss;
@@ -31,6 +32,7 @@ static lh_status training_step(lh__trainer *t) {
 
     if (lh__call_end(t, frame, LH_OK) != LH_OK || put_loss(t, loss) != LH_OK)
         return lh__failed(t);
+    lh__step_named(t, t->closure.batch, !t->names_end || lh__optimizer_count(t->engine) > 1);
     if (!hooks->training_step_end)
         return LH_OK;
     frame = lh__call_begin(t, m, LH__HOOK_training_step_end);
@@ -40,8 +42,6 @@ static lh_status training_step(lh__trainer *t) {
 
 /* A loss that cannot be minimized is refused here, with what to do about it. */
 static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
-    double value;
-
     if (lh__view_numel(&loss->view) != 1)
         return lh__run_fail(t, LH_ESHAPE,
                             "%s: training_step returned a tensor of %lld elements; the loss is a "
@@ -52,15 +52,21 @@ static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
                             "%s: the loss depends on no parameter that requires a gradient: check "
                             "lh_detach, lh_freeze, and that the loss is computed from parameters",
                             t->cast.module->plugin->name);
-    value = lh__item(t->engine, loss);
-    if (!isfinite(value))
-        return lh__run_fail(
-            t, LH_ENAN,
-            "%s: the loss is %g in epoch %lld, batch %lld: the data or the learning "
-            "rate; --trainer.detect_anomaly true names the operator",
-            t->cast.module->plugin->name, value, (long long)lh__current_epoch(t),
-            (long long)t->closure.batch_idx);
     return LH_OK;
+}
+
+/* The same of its value: after the backward pass, which is computed along with it, and before the
+ * update. */
+static lh_status check_value(lh__trainer *t) {
+    double value = t->closure.loss ? lh__item(t->engine, t->closure.loss) : 0;
+
+    if (isfinite(value))
+        return LH_OK;
+    return lh__run_fail(t, LH_ENAN,
+                        "%s: the loss is %g in epoch %lld, batch %lld: the data or the learning "
+                        "rate; --trainer.detect_anomaly true names the operator",
+                        t->cast.module->plugin->name, value, (long long)lh__current_epoch(t),
+                        (long long)t->closure.batch_idx);
 }
 
 /* Gradients of a window add up to those of its mean, also where the last window is shorter. */
@@ -123,7 +129,9 @@ lh_status lh__run_closure(lh__trainer *t) {
         return lh__failed(t);
     if (gradients_begin(t) && zero_grad(t, opt) != LH_OK)
         return lh__failed(t);
-    return t->closure.loss ? backward(t) : LH_OK;
+    if (t->closure.loss && backward(t) != LH_OK)
+        return lh__failed(t);
+    return check_value(t);
 }
 
 lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_value) {
@@ -210,7 +218,7 @@ lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx)
 
     t->closure = (lh__closure){.batch = batch, .batch_idx = batch_idx};
     if (((const lh_module *)t->cast.module->hooks)->manual_optimization)
-        return training_step(t);
+        return training_step(t) == LH_OK ? lh__step_computed(t, batch) : lh__failed(t);
     turn = whose_turn(t);
     for (int32_t i = 0; i < n; i++) {
         lh_optimizer *opt = lh__optimizer_at(t->engine, i);
@@ -225,7 +233,22 @@ lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx)
         if (n > 1)
             lh__optimizer_toggle(opt, 0);
     }
-    return LH_OK;
+    return lh__step_computed(t, batch);
+}
+
+void lh__step_named(lh__trainer *t, const lh_batch *batch, int32_t may_name) {
+    for (int32_t i = 0; i < batch->n_fields; i++)
+        lh__hold(t->engine, batch->fields[i]);
+    if (!may_name)
+        lh__names_end(t->engine);
+}
+
+lh_status lh__step_computed(lh__trainer *t, const lh_batch *batch) {
+    for (int32_t i = 0; i < batch->n_fields; i++)
+        lh__hold(t->engine, batch->fields[i]);
+    if (lh__settle(t->engine) != LH_OK)
+        return lh__failed(t);
+    return lh__look_all(t);
 }
 
 /* The metric that a plateau schedule watches. LH_SKIP: not there, and that is allowed. */

@@ -155,7 +155,8 @@ static lh_tensor *weights(lh__engine *e, const form *f, lh_tensor **alive) {
     const int64_t last = -1;
 
     *alive = NULL;
-    if ((f->causal || f->mask) && (!bias || find_alive(e, &bias->view, alive) != LH_OK))
+    if ((f->causal || f->mask) &&
+        (!bias || lh__computed(e, bias) != LH_OK || find_alive(e, &bias->view, alive) != LH_OK))
         return NULL;
     y = op2(e, LH_OP_MATMUL, scaled(e, f->q, f->scale), transposed(e, f->k));
     if (bias)
