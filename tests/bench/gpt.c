@@ -141,7 +141,8 @@ static int step(const gpt *m, lh_optimizer *adamw, const int64_t *text, uint64_t
 
 int main(int argc, char **argv) {
     lh__error err = {0};
-    lh__engine_options options = {.device = "cpu", .threads = 1, .dtype = LH_F32, .seed = 1};
+    lh__engine_options options = {
+        .device = "cpu", .threads = 1, .dtype = LH_F32, .seed = 1, .deferred = 1};
     const lh_optimizer_options adamw_options = {LH_SIZED(lh_optimizer_options),
                                                 .kind = LH_ADAMW,
                                                 .lr = 1e-3,
