@@ -67,6 +67,10 @@ void lh__names_end(lh__engine *e) {
     e->stream.unnamed = e->stream.values.n;
 }
 
+void lh__graph_end(lh__engine *e) {
+    e->stream.derived = e->stream.values.n;
+}
+
 lh_status lh__computed(lh__engine *e, lh_tensor *t) {
     lh_status status = LH_OK;
 
@@ -92,7 +96,7 @@ void lh__explain(lh__engine *e, void (*line)(void *user, const char *text), void
 
 static void keep(const lh__stream *s, const lh_tensor *t, uint8_t *keeps) {
     if (t->value > s->first)
-        keeps[t->value - 1 - s->first] |= t->value > s->unnamed;
+        keeps[t->value - 1 - s->first] |= t->value > s->derived;
 }
 
 /* A byte per value of the stream: it is kept. */
@@ -105,7 +109,7 @@ static void find_kept(const lh__engine *e, uint8_t *keeps) {
 
         keeps[i - s->first] = all || v->is_held || (v->is_named && i >= s->unnamed);
     }
-    for (const lh__node *n = e->tape; n && s->unnamed < s->values.n; n = n->older) {
+    for (const lh__node *n = e->tape; n && s->derived < s->values.n; n = n->older) {
         if (n->spent)
             continue;
         keep(s, n->out, keeps);

@@ -94,8 +94,8 @@ static lh_status compute(lh__check *c, lh__philox_key key) {
         c->out.data = e->landing->data;
         e->landing = NULL; /* the place is taken */
     } else {
-        c->out.data = now ? lh__arena_alloc(&e->arena, (size_t)bytes)
-                          : lh__result(e, bytes, &c->value);
+        c->out.data =
+            now ? lh__arena_alloc(&e->arena, (size_t)bytes) : lh__result(e, bytes, &c->value);
     }
     if (c->n_in > 8) {
         views = lh__arena_alloc(&e->arena, (size_t)c->n_in * sizeof *views);

@@ -93,8 +93,8 @@ static lh_status take(lh__trainer *t, lh__look *look) {
     lh_status status = LH_OK;
 
     if (look->meter) {
-        status =
-            update(t, look->meter, look->scores, look->target, look->is_training, &look->who->error);
+        status = update(t, look->meter, look->scores, look->target, look->is_training,
+                        &look->who->error);
     } else {
         look->logged.options = &look->options;
         if (look->value)

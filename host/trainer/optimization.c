@@ -131,6 +131,8 @@ lh_status lh__run_closure(lh__trainer *t) {
         return lh__failed(t);
     if (t->closure.loss && backward(t) != LH_OK)
         return lh__failed(t);
+    if (t->names_end)
+        lh__graph_end(t->engine);
     return check_value(t);
 }
 

@@ -22,10 +22,10 @@ static lh_status check_module(lh__trainer *t) {
     const char *name = t->cast.module->plugin->name, *missing = NULL;
 
     if (t->exports)
-        return m->forward ? LH_OK
-                          : lh__run_fail(t, LH_EPLUGIN,
-                                         "%s does not define forward, which an export records",
-                                         name);
+        return m->forward
+                   ? LH_OK
+                   : lh__run_fail(t, LH_EPLUGIN,
+                                  "%s does not define forward, which an export records", name);
     switch (t->stage) {
     case LH_FIT:
         missing = !m->training_step          ? "training_step"
@@ -65,16 +65,24 @@ static lh_status check_module(lh__trainer *t) {
 
 /* Whether a hook of the module can see what its training_step made, apart from its outputs. */
 static lh_status find_names_end(lh__trainer *t) {
-    static const lh__hook seeing[] = {
-        LH__HOOK_training_step_end,      LH__HOOK_on_before_zero_grad,
-        LH__HOOK_optimizer_zero_grad,    LH__HOOK_on_before_backward,
-        LH__HOOK_backward,               LH__HOOK_on_after_backward,
-        LH__HOOK_optimizer_step,         LH__HOOK_on_before_optimizer_step,
-        LH__HOOK_lr_scheduler_step,      LH__HOOK_configure_gradient_clipping,
-        LH__HOOK_on_train_batch_end,     LH__HOOK_on_batch_end,
-        LH__HOOK_on_save_checkpoint,     LH__HOOK_get_progress_bar_dict,
-        LH__HOOK_on_train_epoch_end,     LH__HOOK_on_epoch_end,
-        LH__HOOK_training_epoch_end,     LH__HOOK_on_validation_model_zero_grad};
+    static const lh__hook seeing[] = {LH__HOOK_training_step_end,
+                                      LH__HOOK_on_before_zero_grad,
+                                      LH__HOOK_optimizer_zero_grad,
+                                      LH__HOOK_on_before_backward,
+                                      LH__HOOK_backward,
+                                      LH__HOOK_on_after_backward,
+                                      LH__HOOK_optimizer_step,
+                                      LH__HOOK_on_before_optimizer_step,
+                                      LH__HOOK_lr_scheduler_step,
+                                      LH__HOOK_configure_gradient_clipping,
+                                      LH__HOOK_on_train_batch_end,
+                                      LH__HOOK_on_batch_end,
+                                      LH__HOOK_on_save_checkpoint,
+                                      LH__HOOK_get_progress_bar_dict,
+                                      LH__HOOK_on_train_epoch_end,
+                                      LH__HOOK_on_epoch_end,
+                                      LH__HOOK_training_epoch_end,
+                                      LH__HOOK_on_validation_model_zero_grad};
 
     t->names_end = !((const lh_module *)t->cast.module->hooks)->manual_optimization;
     for (size_t i = 0; i < sizeof seeing / sizeof *seeing; i++)

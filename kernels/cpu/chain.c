@@ -1,4 +1,4 @@
-/* chain.c - elementwise calls one after another on a piece of their elements.
+/* chain.c - elementwise calls, dropout included, one after another on a piece of their elements.
  *
  * Invariant: a link's piece is made by the row function that its call alone would be made by, from
  * the same numbers, so bits do not depend on where pieces begin and end.
@@ -10,18 +10,20 @@ enum { PIECE = 1024, WIDEST = 8 }; /* elements of a piece; bytes of an element *
 /* SIN and COS look at their operand again after they have written; here it may be the same memory.
  */
 int32_t ISA(may_link)(const lh__kernel_call *call) {
-    return call->n_in > 0 && call->n_in <= LH__LINK_OPERANDS && call->op != LH_OP_SIN &&
-           call->op != LH_OP_COS && ISA(row_of)(call) != NULL;
+    return call->n_in > 0 &&
+           (ISA(drops)(call) || (call->n_in <= LH__LINK_OPERANDS && call->op != LH_OP_SIN &&
+                                 call->op != LH_OP_COS && ISA(row_of)(call) != NULL));
 }
 
-/* Elements [begin, begin + n), at most PIECE of them; results that go to no memory are in `room`. */
+/* Elements [begin, begin + n), at most PIECE of them; results that go to no memory are in `room`.
+ */
 static void run_link(const lh__chain *chain, int32_t which, char (*room)[PIECE * WIDEST],
                      int64_t begin, int64_t n) {
     static const int64_t ones[LH__LINK_OPERANDS] = {1, 1, 1};
     const lh__link *link = &chain->links[which];
     const lh__kernel_call *call = &link->call;
-    lh__row_fn *row = ISA(row_of)(call);
     const void *in[LH__LINK_OPERANDS];
+    lh__row_fn *row;
     int64_t size = lh__dtype_size(call->out->dtype);
     char *out = link->is_stored ? (char *)call->out->data : room[which] - begin * size;
 
@@ -33,6 +35,11 @@ static void run_link(const lh__chain *chain, int32_t which, char (*room)[PIECE *
                     ? v->data
                     : room[from] - begin * lh__dtype_size(v->dtype);
     }
+    if (ISA(drops)(call)) {
+        ISA(drop)(call, in[0], out, begin, begin + n);
+        return;
+    }
+    row = ISA(row_of)(call);
     if (!link->is_flat) {
         lh__walk_part(call, row, in, out, begin, begin + n);
         return;

@@ -14,8 +14,8 @@ enum { NONE = -1 };
 
 /* An operand of a call: a value, or the next of the stream's addresses. */
 typedef struct operand {
-    lh__view view; /* without an address */
-    int32_t value; /* NONE: memory */
+    lh__view view;          /* without an address */
+    int32_t value;          /* NONE: memory */
     int64_t memory, offset; /* the number of the address; bytes within the value */
 } operand;
 
@@ -24,8 +24,8 @@ typedef struct call {
     int32_t n_in, n_ints, n_reals, is_random;
     operand *operands; /* the output last */
     const int64_t *ints;
-    int64_t reals;   /* where its real numbers begin */
-    uint64_t random; /* the stream of its random numbers */
+    int64_t reals;              /* where its real numbers begin */
+    uint64_t random;            /* the stream of its random numbers */
     int32_t is_needed, effects; /* effects: how many calls before it write to memory */
     int32_t group;              /* the number of its head; its own when it is one */
     int32_t next;               /* the next call of the group, or NONE */
@@ -188,7 +188,7 @@ static int32_t may_link(const builder *b, const call *c) {
     const lh__view *in[LH__LINK_OPERANDS];
     lh__kernel_call k;
 
-    if (!b->device->may_link || c->n_in < 1 || c->n_in > LH__LINK_OPERANDS || c->is_random ||
+    if (!b->device->may_link || c->n_in < 1 || c->n_in > LH__LINK_OPERANDS ||
         output(c)->value == NONE)
         return 0;
     k = kernel_call(b, c, in);
@@ -339,13 +339,14 @@ static void lower(builder *b, const call *c, lh__kernel_call *k) {
         if (o->value == NONE)
             p->memory[o->memory] = &views[i];
         else if (p->offsets[o->value] >= 0)
-            p->slots[p->n_slots++] =
-                (lh__slot){&views[i], p->offsets[o->value] + o->offset};
+            p->slots[p->n_slots++] = (lh__slot){&views[i], p->offsets[o->value] + o->offset};
     }
     k->out = &views[c->n_in];
     k->ints = ints;
     k->reals = p->reals + c->reals;
     k->key = (lh__philox_key){b->seed, c->random, 0};
+    if (c->is_random)
+        p->random[p->n_random++] = k;
 }
 
 /* Which link of the group, from call `first` on, makes the value; NONE: none. */
@@ -385,7 +386,6 @@ static void lower_group(builder *b, int32_t i, lh__launch *l) {
     const call *head = &b->calls[i];
 
     l->first = i;
-    l->is_random = head->is_random;
     if (is_chain(b, head)) {
         lower_chain(b, i, l, head->length);
         return;
@@ -416,6 +416,7 @@ static void make_launches(builder *b) {
     p->launches = KEEP(b, p->n_launches, lh__launch);
     p->memory = KEEP(b, p->n_memory, lh__view *);
     p->slots = KEEP(b, operands, lh__slot);
+    p->random = KEEP(b, b->n_calls, lh__kernel_call *);
     p->reals = KEEP(b, p->n_reals, double);
     p->ops = KEEP(b, b->n_calls, int32_t);
     p->places = KEEP(b, b->n_calls, lh__place);

@@ -32,8 +32,8 @@ static const char *bytes_text(int64_t bytes, char text[32]) {
 }
 
 /* "  12  linear > relu > relu_grad  (8, 128)  mnist.c:31" */
-static void explain_launch(const lh__plan *p, int64_t i,
-                           void (*line)(void *user, const char *text), void *user) {
+static void explain_launch(const lh__plan *p, int64_t i, void (*line)(void *user, const char *text),
+                           void *user) {
     const lh__launch *l = &p->launches[i];
     const lh__view *out = l->kernel ? l->call.out : l->chain.links[0].call.out;
     char text[600], place[200], shape[LH__SHAPE_TEXT];

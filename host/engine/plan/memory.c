@@ -46,8 +46,7 @@ static int64_t take(space *s, int64_t bytes) {
     for (int64_t i = 0; i < s->n; i++) {
         int64_t room = s->holes[i].end - s->holes[i].begin;
 
-        if (room >= bytes &&
-            (best < 0 || room < s->holes[best].end - s->holes[best].begin))
+        if (room >= bytes && (best < 0 || room < s->holes[best].end - s->holes[best].begin))
             best = i;
     }
     if (best < 0 && s->n > 0 && s->holes[s->n - 1].end == s->top) {

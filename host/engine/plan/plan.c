@@ -4,9 +4,11 @@
 #include <string.h>
 
 /* Fills in what differs from the run before. */
-static void fill_in(lh__plan *p, const lh__stream *s, char *block) {
+static void fill_in(lh__plan *p, const lh__stream *s, char *block, uint64_t step) {
     void *const *memory = s->memory.items;
 
+    for (int64_t i = 0; i < p->n_random; i++)
+        p->random[i]->key.step = step;
     for (int64_t i = 0; i < p->n_memory; i++)
         if (p->memory[i])
             p->memory[i]->data = memory[i];
@@ -28,9 +30,8 @@ static void launch(lh__launch *l, const lh__device *device) {
 
 void lh__plan_run(lh__plan *p, const lh__stream *s, char *block, uint64_t step,
                   const lh__tap *tap) {
-    fill_in(p, s, block);
+    fill_in(p, s, block, step);
     for (lh__launch *l = p->launches, *end = l + p->n_launches; l < end; l++) {
-        l->call.key.step = step;
         if (tap)
             tap->begin(tap->user, (uint32_t)p->ops[l->first]);
         launch(l, p->device);

@@ -26,7 +26,7 @@ typedef struct lh__launch {
     lh__kernel_call call;
     lh__chain chain; /* n 0: nothing follows */
     int32_t first;   /* the call's number in the stream; of a chain alone its first */
-    int32_t is_random;
+    int32_t reserved;
 } lh__launch;
 
 /* An operand whose address depends on the block. */
@@ -50,6 +50,8 @@ struct lh__plan {
     int64_t n_slots;
     double *reals;
     int64_t n_reals;
+    lh__kernel_call **random; /* the calls that draw numbers */
+    int64_t n_random;
     int64_t *offsets; /* per value: its place in the block; -1: none, it isn't stored */
     int64_t n_values;
     int64_t bytes; /* of the block */

@@ -43,15 +43,16 @@ typedef struct lh__array {
 } lh__array;
 
 typedef struct lh__stream {
-    lh__array words;   /* int64_t */
-    lh__array memory;  /* void *: of the operands that have an address, in order of occurrence */
-    lh__array reals;   /* double, in order */
-    lh__array places;  /* lh__place, one a call */
-    lh__array values;  /* lh__value, of the whole step */
-    int64_t first;     /* the first value of the calls that are in the stream */
-    int64_t unnamed;   /* the values below are named by nobody any more */
+    lh__array words;  /* int64_t */
+    lh__array memory; /* void *: of the operands that have an address, in order of occurrence */
+    lh__array reals;  /* double, in order */
+    lh__array places; /* lh__place, one a call */
+    lh__array values; /* lh__value, of the whole step */
+    int64_t first;    /* the first value of the calls that are in the stream */
+    int64_t unnamed;  /* the values below are named by nobody any more */
+    int64_t derived;  /* no backward pass will read the values below */
     char *next_address;
-    int32_t failed;    /* there was no memory for a call: it can't be run */
+    int32_t failed; /* there was no memory for a call: it can't be run */
 } lh__stream;
 
 void lh__stream_free(lh__stream *s);
