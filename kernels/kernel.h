@@ -52,7 +52,8 @@ enum {
     LH__OP_LOG_SOFTMAX_GRAD,  /* (g, y) ints axis: g - exp(y) sum(g) */
     LH__OP_NLL_GRAD,          /* (g 0-d, target (n)) ints n, classes: -g/n at the target */
     LH__OP_CE_GRAD,           /* (g 0-d, logits, target): g/n (softmax - one-hot) */
-    LH__OP_SLICE_GRAD,        /* (g) ints axis, start, end, step, then shape of x: zeros around */
+    LH__OP_SLICE_GRAD,        /* (g[, y]) ints axis, start, end, step, then shape of x: g in place,
+                                 added to y if given, else with zeros around */
     LH__OP_GATHER_GRAD,       /* (g, index) ints axis, then shape of x: scatter-add */
     LH__OP_INDEX_SELECT_GRAD, /* (g, index) ints axis, then shape of x: index-add */
     LH__OP_DROPOUT_MASK,      /* (g) reals p: the mask of the forward call's counter again */

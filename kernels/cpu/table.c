@@ -123,9 +123,22 @@ static lh__kernel *const kernels[LH__OP_LIMIT] = {
     [LH__OP_ATTENTION_GRAD] = ISA(attention_grad),
 };
 
+static int32_t runs_after(const lh__kernel_call *call) {
+    switch (call->op) {
+    case LH_OP_LAYER_NORM:
+    case LH_OP_RMS_NORM:
+    case LH__OP_LAYER_NORM_GRAD:
+    case LH__OP_RMS_NORM_GRAD:
+        return ISA(layer_norm_runs_after)(call);
+    default:
+        return 0;
+    }
+}
+
 const lh__device ISA(device) = {
     .name = "cpu",
     .kernels = kernels,
+    .runs_after = runs_after,
     .may_link = ISA(may_link),
     .run_chain = ISA(run_chain),
     .run_links = ISA(run_links),
