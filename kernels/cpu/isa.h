@@ -48,12 +48,15 @@ lh__kernel ISA(channel_norm_grad);
 lh__kernel ISA(layer_norm);      /* LAYER_NORM RMS_NORM */
 lh__kernel ISA(layer_norm_grad); /* LAYER_NORM_GRAD RMS_NORM_GRAD */
 lh__kernel ISA(row_sums);
+int32_t ISA(layer_norm_runs_after)(const lh__kernel_call *call);
 lh__kernel ISA(rnn);
 lh__kernel ISA(lstm);
 lh__kernel ISA(gru);
 lh__kernel ISA(rnn_grad);
 lh__kernel ISA(lstm_grad);
 lh__kernel ISA(gru_grad);
+lh__kernel ISA(attention);
+lh__kernel ISA(attention_grad);
 lh__kernel ISA(full);
 lh__kernel ISA(arange);
 lh__kernel ISA(randint);

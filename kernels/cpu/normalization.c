@@ -9,6 +9,7 @@ enum {
     CHUNK = 4096,  /* elements summed in T before double takes over */
     COLUMNS = 256, /* channels side by side */
     ROWS = 64,     /* rows summed in T before double takes over */
+    PIECE = 2048,  /* elements of rows that what follows them gets at once */
 };
 
 /* x (n, channels, inner), or n rows of `channels` columns. NULL: not given. */
@@ -138,8 +139,34 @@ static norm rows_of(const lh__kernel_call *call, const lh__view *x) {
     return p;
 }
 
-static int64_t grain(const norm *p) {
-    return 1 + LH__TILE / (2 * p->channels + 1);
+/* Rows a few at a time, so that what follows finds them in cache. */
+typedef struct rows {
+    norm p;
+    lh__range_fn *fn;
+    const lh__after *after;
+} rows;
+
+static void run_rows(const void *arg, int64_t begin, int64_t end) {
+    const rows *r = arg;
+    const int64_t columns = r->p.channels, step = r->after ? 1 + PIECE / (columns + 1) : end;
+
+    for (int64_t to; begin < end; begin = to) {
+        to = end - begin < step ? end : begin + step;
+        r->fn(&r->p, begin, to);
+        if (r->after)
+            r->after->run(r->after, begin * columns, (to - begin) * columns);
+    }
+}
+
+static void over_rows(const lh__kernel_call *call, const norm *p, lh__range_fn *f32,
+                      lh__range_fn *f64) {
+    const rows r = {*p, call->out->dtype == LH_F64 ? f64 : f32, call->after};
+
+    lh__for_ranges(call->pool, p->n, 1 + LH__TILE / (2 * p->channels + 1), run_rows, &r);
+}
+
+int32_t ISA(layer_norm_runs_after)(const lh__kernel_call *call) {
+    return is_plain(call);
 }
 
 void ISA(layer_norm)(const lh__kernel_call *call) {
@@ -149,8 +176,7 @@ void ISA(layer_norm)(const lh__kernel_call *call) {
     p.bias = data_of(call, 2);
     p.rms = call->op == LH_OP_RMS_NORM;
     if (is_plain(call))
-        lh__for_ranges(call->pool, p.n, grain(&p),
-                       call->out->dtype == LH_F64 ? norm_rows_f64 : norm_rows_f32, &p);
+        over_rows(call, &p, norm_rows_f32, norm_rows_f64);
     else
         lh__ref_layer_norm(call);
 }
@@ -162,8 +188,7 @@ void ISA(layer_norm_grad)(const lh__kernel_call *call) {
     p.weight = data_of(call, 2);
     p.rms = call->op == LH__OP_RMS_NORM_GRAD;
     if (is_plain(call))
-        lh__for_ranges(call->pool, p.n, grain(&p),
-                       call->out->dtype == LH_F64 ? grad_rows_f64 : grad_rows_f32, &p);
+        over_rows(call, &p, grad_rows_f32, grad_rows_f64);
     else
         lh__ref_layer_norm_grad(call);
 }

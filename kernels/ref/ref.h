@@ -84,6 +84,8 @@ lh__kernel lh__ref_gru;
 lh__kernel lh__ref_rnn_grad;
 lh__kernel lh__ref_lstm_grad;
 lh__kernel lh__ref_gru_grad;
+lh__kernel lh__ref_attention;
+lh__kernel lh__ref_attention_grad;
 lh__kernel lh__ref_full;
 lh__kernel lh__ref_arange;
 lh__kernel lh__ref_randint;
