@@ -12,6 +12,7 @@
 #include "kernels/convolution.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/vector.h"
+#include "kernels/cpu/winograd.h"
 
 enum {
     SCRATCH = 160 * 1024,   /* bytes of a tile on the stack */
@@ -290,6 +291,8 @@ void ISA(conv)(const lh__kernel_call *call) {
     plan p;
 
     if (is_plain(call)) {
+        if (ISA(winograd_takes)(call) && ISA(winograd)(call))
+            return;
         p = plan_of(call);
         if (plan_fits(&p, size)) {
             lh__pool_run(call->pool, (p.units + p.grain - 1) / p.grain,
@@ -309,6 +312,8 @@ void ISA(conv_weight_grad)(const lh__kernel_call *call) {
         .small = call->in[0]->data, .large = call->in[1]->data, .weight = call->out->data};
 
     w.g = lh__conv_of(call);
+    if (is_plain(call) && ISA(winograd_takes)(call) && ISA(winograd_weight)(call))
+        return;
     if (is_plain(call) && weight_plan_fits(&w, size)) {
         regions = w.g.groups * w.lane_blocks;
         w.partial = lh__pool_scratch(call->pool,

@@ -208,10 +208,13 @@ void expect_agreement(trial *t, const char *what) {
 
     n = lh__cpu_variants(variants);
     for (int i = 0; i < n; i++) {
-        lh__view first = run_trial(t, variants[i].device, NULL);
+        lh__view alone = run_trial(t, variants[i].device, NULL);
+        lh__view first = run_trial(t, variants[i].device, pool_of(1));
 
+        compare(t, &alone, &want, variants[i].isa, what);
         compare(t, &first, &want, variants[i].isa, what);
-        for (int threads = 1; threads < POOLS; threads++) {
+        release(alone.data);
+        for (int threads = 2; threads < POOLS; threads++) {
             lh__view again = run_trial(t, variants[i].device, pool_of(threads));
 
             cr_assert(memcmp(first.data, again.data, size) == 0,
