@@ -63,6 +63,7 @@ lh__kernel ISA(bernoulli);
 lh__kernel ISA(dropout);
 lh__kernel ISA(conv); /* CONV CONV_TRANSPOSE */
 lh__kernel ISA(conv_weight_grad);
+int32_t ISA(conv_runs_after)(const lh__kernel_call *call);
 lh__kernel ISA(max_pool_indices);
 lh__kernel ISA(avg_pool);
 lh__kernel ISA(avg_pool_grad);

@@ -19,12 +19,14 @@
 #include "kernels/cpu/winograd.h"
 
 #include "kernels/cpu/lanes.h"
+#include "kernels/cpu/sweep.h"
 
 enum {
-    POINTS = 16,         /* products of a tile */
-    DEPTH = 128,         /* of a sum */
-    VALUES = 8192,       /* of one point's transformed source in a unit */
-    LEAST_TILES = 48,    /* of a unit */
+    POINTS = 16,      /* products of a tile */
+    DEPTH = 128,      /* of a sum */
+    VALUES = 8192,    /* of one point's transformed source in a unit */
+    LEAST_TILES = 48, /* of a unit */
+    MOST_TILES = 1024,
     LEAST_CHANNELS = 16, /* fewer don't fill the products */
     BLOCK = 128,         /* channels of either side in a unit of the weight's gradient */
     UNITS = 8,           /* of the weight's gradient, at least, if there are as many runs */
@@ -52,10 +54,6 @@ typedef struct winograd {
     const lh__after *after;
     rooms rooms;
 } winograd;
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
 
 /* Units of about VALUES / channels tiles. */
 static void cut(source *s, const int64_t out[2], int64_t channels) {
@@ -120,26 +118,30 @@ static inline void transform_source(float *v, int64_t step, const float *from, i
 /* v[point][tile][channel] of a unit: channels [c0, c0 + channels) of the source; a tile's channels
  * are `row`, points `step` apart. Returns the number of tiles. */
 static int64_t source_tiles(float *v, int64_t row, int64_t step, const source *s, int64_t unit,
-                            int64_t c0, int64_t channels, float *window) {
+                            int64_t c0, int64_t channels, float *room) {
     const int64_t columns = 2 * s->across + 2, plane = s->shape.size;
     int64_t tiles = 0, n;
     part at;
 
     n = parts_of(s, unit, &at);
-    for (int64_t k = 0; k < n; k++, at.image++, tiles += at.rows * s->across)
+    for (int64_t k = 0; k < n; k++, at.image++, tiles += at.rows * s->across) {
+        const window w = {2 * at.row - s->pad[0], -s->pad[1], 2 * at.rows + 2, columns};
+
+        if (has_border(&s->shape, &w))
+            memset(room, 0, (size_t)(w.rows * columns * WIDTH) * sizeof *room);
         for (int64_t c = 0; c < channels; c += WIDTH) {
             planes p = s->shape;
             float *to = v + tiles * row + c;
 
             p.data = s->data + (at.image * s->shape.channels + c0 + c) * plane;
             p.channels = least(WIDTH, channels - c);
-            planes_to_lanes(window, &p, 2 * at.row - s->pad[0], -s->pad[1], 2 * at.rows + 2,
-                            columns);
+            planes_to_lanes(room, WIDTH, &p, &w);
             for (int64_t i = 0; i < at.rows; i++)
                 for (int64_t j = 0; j < s->across; j++, to += row)
-                    transform_source(to, step, window + (2 * i * columns + 2 * j) * WIDTH,
+                    transform_source(to, step, room + (2 * i * columns + 2 * j) * WIDTH,
                                      columns * WIDTH);
         }
+    }
     return tiles;
 }
 
@@ -167,21 +169,13 @@ static inline void transform_taps(float *u, int64_t step, const vector_f32 g[9])
 /* The taps of up to WIDTH `to` channels with one `from` channel, a lane each. */
 static inline void taps_of(vector_f32 g[9], const winograd *w, const float *from,
                            int64_t channels) {
-    vector_f32 x[WIDTH];
+    const planes p = {from, channels, w->to_step, 1, 9};
+    const window all = {0, 0, 1, 9};
+    float taps[9 * WIDTH];
 
-    if (WIDTH > 9 && channels == WIDTH &&
-        from + (WIDTH - 1) * w->to_step + WIDTH <= w->weight + w->to_c * w->s.shape.channels * 9) {
-        LH__UNROLL for (int i = 0; i < WIDTH; i++) x[i] = load(from + i * w->to_step);
-        turn(x);
-        LH__UNROLL for (int k = 0; k < 9; k++) g[k] = x[w->turned ? 8 - k : k];
-        return;
-    }
-    for (int k = 0; k < 9; k++) {
-        float *lanes = (float *)&g[k];
-
-        for (int64_t l = 0; l < WIDTH; l++)
-            lanes[l] = l < channels ? from[l * w->to_step + (w->turned ? 8 - k : k)] : 0;
-    }
+    planes_to_lanes(taps, WIDTH, &p, &all);
+    for (int k = 0; k < 9; k++)
+        g[k] = load(taps + (w->turned ? 8 - k : k) * WIDTH);
 }
 
 /* u[panel][point][from][lane] of one panel and WIDTH of `from`. */
@@ -223,19 +217,9 @@ static inline void transform_result(vector_f32 y[2][2], const float *m, int64_t 
     }
 }
 
-/* Tells what is final: `n` elements from `begin` on of each of `channels` planes. */
-static void run_after(const lh__after *after, int64_t begin, int64_t n, int64_t plane,
-                      int64_t channels) {
-    if (after && n == plane)
-        after->run(after, begin, n * channels);
-    else if (after)
-        for (int64_t c = 0; c < channels; c++)
-            after->run(after, begin + c * plane, n);
-}
-
 /* A panel's results of one part, whose first tile's products are at m[point][tile][PANEL]. */
 static void put_results(const winograd *w, const part *at, int64_t panel, const float *m,
-                        int64_t step, float *window) {
+                        int64_t step, float *room) {
     const int64_t plane = w->to[0] * w->to[1], width = w->to[1];
     const int64_t row = 2 * at->row, rows = least(2 * at->rows, w->to[0] - row);
     const int64_t lanes = least(PANEL, w->to_c - panel * PANEL);
@@ -251,7 +235,7 @@ static void put_results(const winograd *w, const part *at, int64_t panel, const 
         for (int64_t i = 0; i < rows; i += 2)
             for (int64_t j = 0; j < width; j += 2, from += PANEL) {
                 vector_f32 y[2][2];
-                float *to = window + (i * width + j) * WIDTH;
+                float *to = room + (i * width + j) * WIDTH;
 
                 transform_result(y, from, step);
                 store(to, y[0][0] + load(bias));
@@ -262,7 +246,7 @@ static void put_results(const winograd *w, const part *at, int64_t panel, const 
                 if (i + 1 < rows && j + 1 < width)
                     store(to + (width + 1) * WIDTH, y[1][1] + load(bias));
             }
-        lanes_to_planes(w->y + first + l * plane, plane, channels, window, rows * width);
+        lanes_to_planes(w->y + first + l * plane, plane, channels, room, WIDTH, rows * width);
     }
     run_after(w->after, first, rows * width, plane, lanes);
 }
@@ -272,16 +256,24 @@ static int64_t point_step(int64_t tiles, int64_t row) {
     return tiles * row + WIDTH;
 }
 
+/* list[k] = k step. */
+static void list_steps(int32_t *list, int64_t n, int64_t step) {
+    for (int64_t k = 0; k < n; k++)
+        list[k] = (int32_t)(k * step);
+}
+
 static void winograd_unit(void *arg, int64_t unit) {
     const winograd *w = arg;
     const source *s = &w->s;
     const int64_t from_c = s->shape.channels, row = round_up(from_c, WIDTH);
     const int64_t v_step = point_step(s->tiles, row), m_step = point_step(s->tiles, PANEL);
+    int32_t list[DEPTH];
     int64_t room, tiles;
     float *v = enter_room(&w->rooms, &room), *m = v + POINTS * v_step,
-          *window = m + POINTS * m_step;
+          *windows = m + POINTS * m_step;
 
-    tiles = source_tiles(v, row, v_step, s, unit, 0, from_c, window);
+    list_steps(list, DEPTH, 1);
+    tiles = source_tiles(v, row, v_step, s, unit, 0, from_c, windows);
     for (int64_t panel = 0; panel < w->panels; panel++) {
         const int64_t lanes = least(PANEL, w->to_c - panel * PANEL);
         const float *u = w->u + panel * POINTS * from_c * PANEL;
@@ -291,11 +283,11 @@ static void winograd_unit(void *arg, int64_t unit) {
         for (int64_t point = 0; point < POINTS; point++, u += from_c * PANEL)
             for (int64_t c = 0; c < from_c; c += DEPTH)
                 panel_rows(tiles, (lanes + WIDTH - 1) / WIDTH, least(DEPTH, from_c - c),
-                           v + point * v_step + c, row, 1, u + c * PANEL, PANEL, m + point * m_step,
-                           PANEL, c > 0);
+                           v + point * v_step + c, row, list, u + c * PANEL, PANEL,
+                           m + point * m_step, PANEL, c > 0);
         n = parts_of(s, unit, &at);
         for (int64_t k = 0; k < n; k++, at.image++, tile += at.rows * s->across)
-            put_results(w, &at, panel, m + tile * PANEL, m_step, window);
+            put_results(w, &at, panel, m + tile * PANEL, m_step, windows);
     }
     leave_room(&w->rooms, room);
 }
@@ -391,25 +383,30 @@ static inline void transform_gradient(float *d, int64_t step, const float *from,
 
 /* d[point][tile][channel] of a run of tiles: channels [c0, c0 + channels) of the gradient. */
 static void gradient_tiles(float *d, int64_t row, int64_t step, const source *s, int64_t run,
-                           int64_t c0, int64_t channels, float *window) {
+                           int64_t c0, int64_t channels, float *room) {
     const int64_t columns = 2 * s->across;
     int64_t tiles = 0, n;
     part at;
 
     n = parts_of(s, run, &at);
-    for (int64_t k = 0; k < n; k++, at.image++, tiles += at.rows * s->across)
+    for (int64_t k = 0; k < n; k++, at.image++, tiles += at.rows * s->across) {
+        const window w = {2 * at.row, 0, 2 * at.rows, columns};
+
+        if (has_border(&s->shape, &w))
+            memset(room, 0, (size_t)(w.rows * columns * WIDTH) * sizeof *room);
         for (int64_t c = 0; c < channels; c += WIDTH) {
             planes p = s->shape;
             float *to = d + tiles * row + c;
 
             p.data = s->data + (at.image * p.channels + c0 + c) * p.size;
             p.channels = least(WIDTH, channels - c);
-            planes_to_lanes(window, &p, 2 * at.row, 0, 2 * at.rows, columns);
+            planes_to_lanes(room, WIDTH, &p, &w);
             for (int64_t i = 0; i < at.rows; i++)
                 for (int64_t j = 0; j < s->across; j++, to += row)
-                    transform_gradient(to, step, window + (2 * i * columns + 2 * j) * WIDTH,
+                    transform_gradient(to, step, room + (2 * i * columns + 2 * j) * WIDTH,
                                        columns * WIDTH);
         }
+    }
 }
 
 /* sums[point][panel][large channel][lane] of a unit. */
@@ -424,21 +421,23 @@ static void weight_unit(void *arg, int64_t unit) {
     const int64_t d_step = point_step(w->s.tiles, w->small_block);
     const int64_t first = share * w->s.units / w->shares,
                   end = (share + 1) * w->s.units / w->shares;
+    int32_t list[MOST_TILES];
     int64_t room;
     float *v = enter_room(&w->rooms, &room), *d = v + POINTS * v_step;
-    float *window = d + POINTS * d_step;
+    float *windows = d + POINTS * d_step;
 
+    list_steps(list, w->s.tiles, w->large_block);
     for (int64_t run = first; run < end; run++) {
         float *sums = w->sums + unit * POINTS * w->large_block * w->small_block;
-        int64_t tiles = source_tiles(v, w->large_block, v_step, &w->s, run, l0, large, window);
+        int64_t tiles = source_tiles(v, w->large_block, v_step, &w->s, run, l0, large, windows);
 
-        gradient_tiles(d, w->small_block, d_step, &w->g, run, s0, small, window);
+        gradient_tiles(d, w->small_block, d_step, &w->g, run, s0, small, windows);
         for (int64_t point = 0; point < POINTS; point++)
             for (int64_t at = 0; at < w->small_block; at += PANEL, sums += w->large_block * PANEL)
                 if (at < small)
                     panel_rows(large, (least(PANEL, small - at) + WIDTH - 1) / WIDTH, tiles,
-                               v + point * v_step, 1, w->large_block, d + point * d_step + at,
-                               w->small_block, sums, PANEL, run > first);
+                               v + point * v_step, 1, list, d + point * d_step + at, w->small_block,
+                               sums, PANEL, run > first);
     }
     leave_room(&w->rooms, room);
 }
@@ -495,7 +494,7 @@ static void weight_sum(void *arg, int64_t unit) {
             transform_sums(taps + i * 9 * WIDTH, u);
         }
         lanes_to_planes(w->y + (s0 * large + l0 + c) * 9, large * 9, least(WIDTH, small - s0), taps,
-                        n * 9);
+                        WIDTH, n * 9);
     }
 }
 
