@@ -99,12 +99,24 @@ typedef struct convolution {
     float *y, *panels; /* [panel][slot][from channel][lane] */
     const lh__after *after;
     int64_t elements, n_panels, passes;
-    pass pass[MOST_TAPS + 1]; /* those with taps; the rest is in none */
-    int64_t tap[MOST_TAPS];   /* of a slot */
-    int32_t *list;            /* offsets in the window: [slot][from channel] */
+    pass pass[MOST_TAPS + 1];   /* those with taps; the rest is in none */
+    int64_t tap[MOST_TAPS];     /* of a slot */
+    int64_t tap_row[MOST_TAPS]; /* the source row that it reads, from `low` on */
+    int32_t *list;              /* offsets in the window: [slot][from channel] */
     rooms rooms;
     bool begins; /* results begin with the bias, or 0, in memory */
 } convolution;
+
+/* The slots of pass p whose source row is inside for row j of the destination. */
+static void inside(const convolution *k, const pass *p, int64_t j, int64_t *slot, int64_t *taps) {
+    const sweep *s = &k->s;
+    const int64_t top = j * s->step[1] + s->low[1];
+
+    *taps = 0;
+    for (int64_t t = p->slot; t < p->slot + p->taps; t++)
+        if (top + k->tap_row[t] >= 0 && top + k->tap_row[t] < s->from[1] && (*taps)++ == 0)
+            *slot = t;
+}
 
 /* Sorts the taps by the pass they belong to, and lists where they read. */
 static void list_taps(convolution *k) {
@@ -120,12 +132,20 @@ static void list_taps(convolution *k) {
                 for (int64_t c = 0; c < s->from_c; c++)
                     k->list[slot * s->from_c + c] =
                         (int32_t)((offset[1] * k->c.columns + offset[2]) * k->elements + c);
+                k->tap_row[slot] = offset[1];
                 k->tap[slot++] = t;
             }
         if (slot > before)
             k->pass[k->passes++] = (pass){{first[1], first[2]}, slot - before, before};
     }
     k->begins = k->bias || k->passes < passes;
+    for (int64_t i = 0; i < k->passes && !k->begins; i++)
+        for (int64_t j = 0; j < s->count[1]; j++) {
+            int64_t first, taps;
+
+            inside(k, &k->pass[i], j, &first, &taps);
+            k->begins |= taps == 0;
+        }
 }
 
 /* One panel of the weight, from channels [unit % blocks ...). */
@@ -149,22 +169,70 @@ static void turn_weight(void *arg, int64_t unit) {
         }
 }
 
-/* Rows of a pass: where each position's source and results are. Returns how many. */
-static int64_t list_rows(const convolution *k, const part *at, const pass *p, const float *x,
-                         float *results, const float **row, float **to) {
+/* A run of destination rows of a pass that meet the same taps, those of the slots [slot, slot +
+ * taps): others read nothing but padding there. */
+typedef struct stripe {
+    int64_t row, rows, slot, taps; /* row: of the pass's, in the unit */
+} stripe;
+
+/* The stripe of pass p that begins at row `row` of the unit's `rows`. */
+static stripe stripe_of(const convolution *k, const part *at, const pass *p, int64_t row,
+                        int64_t rows) {
+    stripe run = {.row = row, .rows = 1};
+    int64_t slot = 0, taps;
+
+    inside(k, p, at->row + row, &run.slot, &run.taps);
+    for (; row + run.rows < rows; run.rows++) {
+        inside(k, p, at->row + row + run.rows, &slot, &taps);
+        if (taps != run.taps || slot != run.slot)
+            break;
+    }
+    return run;
+}
+
+/* Where each position's source and results are. Returns how many positions. */
+static int64_t list_rows(const convolution *k, const part *at, const pass *p, const stripe *run,
+                         const float *x, float *results, const float **row, float **to) {
     const sweep *s = &k->s;
     const int64_t height = least(at->rows * s->spread[1], s->to[1] - at->row * s->spread[1]);
     int64_t n = 0;
 
     for (int64_t image = 0; image < at->images; image++)
-        for (int64_t i = 0, a = p->first[0]; a < height; i++, a += s->spread[1])
-            for (int64_t j = 0, b = p->first[1]; b < s->to[2]; j++, b += s->spread[2], n++) {
-                row[n] = x + ((image * k->c.window_rows + i * s->step[1]) * k->c.columns +
-                              j * s->step[2]) *
-                                 k->elements;
-                to[n] = results + ((image * height + a) * s->to[2] + b) * PANEL;
+        for (int64_t i = run->row; i < run->row + run->rows; i++) {
+            const float *line =
+                x + (image * k->c.window_rows + i * s->step[1]) * k->c.columns * k->elements;
+            float *result =
+                results + (image * height + p->first[0] + i * s->spread[1]) * s->to[2] * PANEL;
+
+            for (int64_t b = p->first[1]; b < s->to[2]; b += s->spread[2], n++) {
+                row[n] = line, to[n] = result + b * PANEL;
+                line += s->step[2] * k->elements;
             }
+        }
     return n;
+}
+
+/* All products of a pass with one panel. */
+static void add_pass(const convolution *k, const part *at, const pass *p, const float *x,
+                     float *results, int64_t panel, const float **row, float **to) {
+    const sweep *s = &k->s;
+    const int64_t height = least(at->rows * s->spread[1], s->to[1] - at->row * s->spread[1]);
+    const int64_t vectors = (least(PANEL, s->to_c - panel * PANEL) + WIDTH - 1) / WIDTH;
+    const int64_t rows = (height - p->first[0] + s->spread[1] - 1) / s->spread[1];
+    stripe run;
+
+    for (int64_t i = 0; i < rows; i += run.rows) {
+        int64_t positions, first, n;
+        const float *weight;
+
+        run = stripe_of(k, at, p, i, rows);
+        positions = list_rows(k, at, p, &run, x, results, row, to);
+        first = run.slot * s->from_c, n = run.taps * s->from_c;
+        weight = k->panels + (panel * s->g.taps * s->from_c + first) * PANEL;
+        for (int64_t j = 0; j < n; j += DEPTH)
+            panel_list(positions, vectors, least(DEPTH, n - j), row, k->list + first + j,
+                       weight + j * PANEL, PANEL, to, k->begins || j > 0);
+    }
 }
 
 /* Results before the first product. */
@@ -210,15 +278,8 @@ static void convolution_unit(void *arg, int64_t unit) {
 
         if (k->begins)
             begin_results(k, panel, lanes, results, k->c.positions);
-        for (const pass *p = k->pass; p < k->pass + k->passes; p++) {
-            const int64_t rows = list_rows(k, &at, p, x, results, row, to);
-            const int64_t first = p->slot * s->from_c, n = p->taps * s->from_c;
-            const float *weight = k->panels + (panel * s->g.taps * s->from_c + first) * PANEL;
-
-            for (int64_t i = 0; i < n; i += DEPTH)
-                panel_list(rows, (lanes + WIDTH - 1) / WIDTH, least(DEPTH, n - i), row,
-                           k->list + first + i, weight + i * PANEL, PANEL, to, k->begins || i > 0);
-        }
+        for (const pass *p = k->pass; p < k->pass + k->passes; p++)
+            add_pass(k, &at, p, x, results, panel, row, to);
         put_results(k, &at, panel, lanes, results);
     }
     leave_room(&k->rooms, room);
@@ -231,7 +292,8 @@ bool ISA(channels_take)(const lh__kernel_call *call) {
 
     return call->out->dtype == LH_F32 && call->pool && g.groups == 1 && g.kernel[0] == 1 &&
            g.large[0] == 1 && g.padding[0] == 0 && g.taps <= MOST_TAPS && to_c >= LEAST_CHANNELS &&
-           from_c * g.taps >= LEAST_CHANNELS && from_c > 0 && g.batch > 0 &&
+           from_c * g.taps >= LEAST_CHANNELS &&
+           (from_c > 1 || call->op == LH__OP_CONV_WEIGHT_GRAD) && g.batch > 0 &&
            lh__volume(g.small) > 0 && lh__volume(g.large) > 0 && g.large[2] <= 4096 &&
            g.small[2] <= 4096 && to_c * from_c * g.taps <= MOST_PANELS && g.dilation[1] <= 64 &&
            g.dilation[2] <= 64 && g.padding[1] <= 64 && g.padding[2] <= 64 && g.stride[1] <= 64 &&
@@ -277,30 +339,40 @@ typedef struct weight_grad {
     rooms rooms;
 } weight_grad;
 
-/* Adds a part's products to a unit's sums: windows x, gradient g[position][small channel]. */
+/* What a unit's products go over: rows of the source and of the sums; offsets of the positions. */
+typedef struct lists {
+    const float **row;
+    float **to;
+    int32_t *position;
+} lists;
+
+/* Adds a part's products to a unit's sums: windows x, gradient g[position][small channel]. Rows are
+ * taps and large channels, which sums have in this order. */
 static void add_part(const weight_grad *w, const part *at, const float *x, const float *g,
-                     int32_t *list, float *sums, int64_t large, int64_t small, bool adds) {
+                     const lists *l, float *sums, int64_t large, int64_t small, bool adds) {
     const sweep *s = &w->s;
-    const int64_t line = w->c.columns * w->large_block;
+    const int64_t line = w->c.columns * w->large_block, rows = s->g.taps * large;
     int64_t n = 0;
 
     for (int64_t image = 0; image < at->images; image++)
         for (int64_t i = 0; i < at->rows; i++)
             for (int64_t j = 0; j < s->to[2]; j++)
-                list[n++] = (int32_t)((image * w->c.window_rows + i * s->step[1]) * line +
-                                      j * s->step[2] * w->large_block);
-    for (int64_t l = 0; l < small; l += PANEL)
-        for (int64_t k = 0; k < n; k += DEPTH)
-            for (int64_t tap = 0; tap < s->g.taps; tap++) {
-                const int64_t a = tap / s->g.kernel[2] * s->g.dilation[1];
-                const int64_t b = tap % s->g.kernel[2] * s->g.dilation[2];
+                l->position[n++] = (int32_t)((image * w->c.window_rows + i * s->step[1]) * line +
+                                             j * s->step[2] * w->large_block);
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t tap = i / large, a = tap / s->g.kernel[2] * s->g.dilation[1];
 
-                panel_rows(large, (least(PANEL, small - l) + WIDTH - 1) / WIDTH,
-                           least(DEPTH, n - k), x + a * line + b * w->large_block, 1, list + k,
-                           g + k * w->small_block + l, w->small_block,
-                           sums + (l / PANEL * s->g.taps + tap) * w->large_block * PANEL, PANEL,
-                           adds || k > 0);
-            }
+        l->row[i] =
+            x + a * line + tap % s->g.kernel[2] * s->g.dilation[2] * w->large_block + i % large;
+    }
+    for (int64_t c = 0; c < small; c += PANEL, sums += s->g.taps * w->large_block * PANEL) {
+        for (int64_t i = 0; i < rows; i++)
+            l->to[i] = sums + (i / large * w->large_block + i % large) * PANEL;
+        for (int64_t k = 0; k < n; k += DEPTH)
+            panel_list(rows, (least(PANEL, small - c) + WIDTH - 1) / WIDTH, least(DEPTH, n - k),
+                       l->row, l->position + k, g + k * w->small_block + c, w->small_block, l->to,
+                       adds || k > 0);
+    }
 }
 
 static int64_t sums_of_unit(const weight_grad *w) {
@@ -319,7 +391,9 @@ static void weight_unit(void *arg, int64_t unit) {
     const int64_t end = (share + 1) * w->c.units / w->shares;
     int64_t room;
     float *x = enter_room(&w->rooms, &room), *g = x + window_size(&w->c, w->large_block);
-    int32_t *list = (int32_t *)(g + w->c.positions * w->small_block);
+    const lists l = {.row = (const float **)(g + w->c.positions * w->small_block),
+                     .to = (float **)(l.row + s->g.taps * w->large_block),
+                     .position = (int32_t *)(l.to + s->g.taps * w->large_block)};
 
     for (int64_t run = first; run < end; run++) {
         const part at = part_of(s, &w->c, run);
@@ -334,7 +408,7 @@ static void weight_unit(void *arg, int64_t unit) {
                 planes_to_lanes(g + i * at.rows * s->to[2] * w->small_block + c, w->small_block, &p,
                                 &rows);
             }
-        add_part(w, &at, x, g, list, w->sums + unit * sums_of_unit(w), large, small, run > first);
+        add_part(w, &at, x, g, &l, w->sums + unit * sums_of_unit(w), large, small, run > first);
     }
     leave_room(&w->rooms, room);
 }
@@ -399,7 +473,8 @@ bool ISA(channels_weight)(const lh__kernel_call *call) {
     w.c = cut(&w.s, w.large_block, POSITIONS);
     w.shares = blocks >= UNITS ? 1 : least(UNITS / blocks, w.c.units);
     w.sums = rooms_of(&w.rooms, call->pool, w.shares * blocks * sums_of_unit(&w),
-                      window_size(&w.c, w.large_block) + w.c.positions * (w.small_block + 1));
+                      window_size(&w.c, w.large_block) + w.c.positions * (w.small_block + 1) +
+                          4 * w.s.g.taps * w.large_block);
     if (!w.sums)
         return false;
     lh__pool_run(call->pool, w.shares * blocks, weight_unit, &w);

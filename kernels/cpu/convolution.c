@@ -254,6 +254,51 @@ static bool weight_plan_fits(weight_plan *w, int64_t size) {
 #define FN(name) name##_f64
 #include "kernels/cpu/convolution.inc"
 
+/* Where the kernel covers all of the large side there is one position, and the call is a product of
+ * matrices: (images, small channels), (images, the rest), (small channels, the rest). False, and
+ * nothing done: it isn't. */
+static bool is_product(const lh__kernel_call *call, bool runs) {
+    const lh__conv g = lh__conv_of(call);
+    const int64_t rest = g.large_c * g.taps;
+    lh__view small = {.ndim = 2, .shape = {g.batch, g.small_c}, .stride = {g.small_c, 1}};
+    lh__view large = {.ndim = 2, .shape = {g.batch, rest}, .stride = {rest, 1}};
+    lh__view weight = {.ndim = 2, .shape = {g.small_c, rest}, .stride = {rest, 1}}, turned;
+    const lh__view *in[2];
+    lh__kernel_call product = *call;
+
+    for (int32_t d = 0; d < 3; d++)
+        if (g.small[d] != 1 || g.padding[d] != 0 || g.large[d] != g.kernel[d])
+            return false;
+    if (g.groups != 1 || call->n_in > 2 || g.dilation[0] * g.dilation[1] * g.dilation[2] != 1)
+        return false;
+    small.dtype = large.dtype = weight.dtype = call->out->dtype;
+    product.op = LH_OP_MATMUL;
+    product.n_ints = product.n_reals = 0;
+    product.in = in;
+    if (call->op == LH_OP_CONV) {
+        large.data = call->in[0]->data, weight.data = call->in[1]->data;
+        small.data = call->out->data;
+        turned = weight;
+        turned.shape[0] = rest, turned.shape[1] = g.small_c;
+        turned.stride[0] = 1, turned.stride[1] = rest;
+        in[0] = &large, in[1] = &turned, product.out = &small;
+    } else if (call->op == LH_OP_CONV_TRANSPOSE) {
+        small.data = call->in[0]->data, weight.data = call->in[1]->data;
+        large.data = call->out->data;
+        in[0] = &small, in[1] = &weight, product.out = &large;
+    } else {
+        small.data = call->in[0]->data, large.data = call->in[1]->data;
+        weight.data = call->out->data;
+        turned = small;
+        turned.shape[0] = g.small_c, turned.shape[1] = g.batch;
+        turned.stride[0] = 1, turned.stride[1] = g.small_c;
+        in[0] = &turned, in[1] = &large, product.out = &weight;
+    }
+    if (runs)
+        ISA(matmul)(&product);
+    return true;
+}
+
 /* Contiguous operands of one dtype that there is a loop for, with offsets that fit 32 bits. */
 static bool is_plain(const lh__kernel_call *call) {
     int32_t dtype = call->out->dtype;
@@ -270,6 +315,8 @@ void ISA(conv)(const lh__kernel_call *call) {
     plan p;
 
     if (is_plain(call)) {
+        if (is_product(call, true))
+            return;
         if ((ISA(winograd_takes)(call) && ISA(winograd)(call)) ||
             (ISA(channels_take)(call) && ISA(channels_conv)(call)))
             return;
@@ -289,7 +336,7 @@ void ISA(conv)(const lh__kernel_call *call) {
 int32_t ISA(conv_runs_after)(const lh__kernel_call *call) {
     plan p;
 
-    if (!is_plain(call))
+    if (!is_plain(call) || is_product(call, false))
         return 0;
     p = plan_of(call);
     return plan_fits(&p, lh__dtype_size(call->out->dtype));
@@ -301,6 +348,8 @@ void ISA(conv_weight_grad)(const lh__kernel_call *call) {
         .small = call->in[0]->data, .large = call->in[1]->data, .weight = call->out->data};
 
     w.g = lh__conv_of(call);
+    if (is_plain(call) && is_product(call, true))
+        return;
     if (is_plain(call) && ((ISA(winograd_takes)(call) && ISA(winograd_weight)(call)) ||
                            (ISA(channels_take)(call) && ISA(channels_weight)(call))))
         return;
