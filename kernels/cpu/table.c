@@ -126,6 +126,9 @@ static int32_t runs_after(const lh__kernel_call *call) {
     case LH_OP_CONV:
     case LH_OP_CONV_TRANSPOSE:
         return ISA(conv_runs_after)(call);
+    case LH__OP_CHANNEL_NORM:
+    case LH__OP_CHANNEL_NORM_GRAD:
+        return ISA(channel_norm_runs_after)(call);
     default:
         return 0;
     }
