@@ -255,47 +255,51 @@ static bool weight_plan_fits(weight_plan *w, int64_t size) {
 #include "kernels/cpu/convolution.inc"
 
 /* Where the kernel covers all of the large side there is one position, and the call is a product of
- * matrices: (images, small channels), (images, the rest), (small channels, the rest). False, and
- * nothing done: it isn't. */
-static bool is_product(const lh__kernel_call *call, bool runs) {
+ * matrices: (images, small channels), (images, the rest), (small channels, the rest). */
+typedef struct product {
+    lh__view small, large, weight;
+    const lh__view *in[2];
+    lh__kernel_call call;
+} product;
+
+static lh__view matrix(const lh__view *v, int64_t rows, int64_t columns, bool turned) {
+    return (lh__view){.data = v->data,
+                      .dtype = v->dtype,
+                      .ndim = 2,
+                      .shape = {turned ? columns : rows, turned ? rows : columns},
+                      .stride = {turned ? 1 : columns, turned ? columns : 1}};
+}
+
+/* False: it isn't one. */
+static bool as_product(const lh__kernel_call *call, product *p) {
     const lh__conv g = lh__conv_of(call);
     const int64_t rest = g.large_c * g.taps;
-    lh__view small = {.ndim = 2, .shape = {g.batch, g.small_c}, .stride = {g.small_c, 1}};
-    lh__view large = {.ndim = 2, .shape = {g.batch, rest}, .stride = {rest, 1}};
-    lh__view weight = {.ndim = 2, .shape = {g.small_c, rest}, .stride = {rest, 1}}, turned;
-    const lh__view *in[2];
-    lh__kernel_call product = *call;
 
     for (int32_t d = 0; d < 3; d++)
-        if (g.small[d] != 1 || g.padding[d] != 0 || g.large[d] != g.kernel[d])
+        if (g.small[d] != 1 || g.padding[d] != 0 || g.dilation[d] != 1 || g.large[d] != g.kernel[d])
             return false;
-    if (g.groups != 1 || call->n_in > 2 || g.dilation[0] * g.dilation[1] * g.dilation[2] != 1)
+    if (g.groups != 1 || call->n_in > 2)
         return false;
-    small.dtype = large.dtype = weight.dtype = call->out->dtype;
-    product.op = LH_OP_MATMUL;
-    product.n_ints = product.n_reals = 0;
-    product.in = in;
+    p->call = *call;
+    p->call.op = LH_OP_MATMUL;
+    p->call.n_ints = p->call.n_reals = 0;
+    p->call.in = p->in;
     if (call->op == LH_OP_CONV) {
-        large.data = call->in[0]->data, weight.data = call->in[1]->data;
-        small.data = call->out->data;
-        turned = weight;
-        turned.shape[0] = rest, turned.shape[1] = g.small_c;
-        turned.stride[0] = 1, turned.stride[1] = rest;
-        in[0] = &large, in[1] = &turned, product.out = &small;
+        p->large = matrix(call->in[0], g.batch, rest, false);
+        p->weight = matrix(call->in[1], g.small_c, rest, true);
+        p->small = matrix(call->out, g.batch, g.small_c, false);
+        p->in[0] = &p->large, p->in[1] = &p->weight, p->call.out = &p->small;
     } else if (call->op == LH_OP_CONV_TRANSPOSE) {
-        small.data = call->in[0]->data, weight.data = call->in[1]->data;
-        large.data = call->out->data;
-        in[0] = &small, in[1] = &weight, product.out = &large;
+        p->small = matrix(call->in[0], g.batch, g.small_c, false);
+        p->weight = matrix(call->in[1], g.small_c, rest, false);
+        p->large = matrix(call->out, g.batch, rest, false);
+        p->in[0] = &p->small, p->in[1] = &p->weight, p->call.out = &p->large;
     } else {
-        small.data = call->in[0]->data, large.data = call->in[1]->data;
-        weight.data = call->out->data;
-        turned = small;
-        turned.shape[0] = g.small_c, turned.shape[1] = g.batch;
-        turned.stride[0] = 1, turned.stride[1] = g.small_c;
-        in[0] = &turned, in[1] = &large, product.out = &weight;
+        p->small = matrix(call->in[0], g.batch, g.small_c, true);
+        p->large = matrix(call->in[1], g.batch, rest, false);
+        p->weight = matrix(call->out, g.small_c, rest, false);
+        p->in[0] = &p->small, p->in[1] = &p->large, p->call.out = &p->weight;
     }
-    if (runs)
-        ISA(matmul)(&product);
     return true;
 }
 
@@ -312,11 +316,14 @@ static bool is_plain(const lh__kernel_call *call) {
 
 void ISA(conv)(const lh__kernel_call *call) {
     int64_t size = lh__dtype_size(call->out->dtype);
+    product as;
     plan p;
 
     if (is_plain(call)) {
-        if (is_product(call, true))
+        if (as_product(call, &as)) {
+            ISA(matmul)(&as.call);
             return;
+        }
         if ((ISA(winograd_takes)(call) && ISA(winograd)(call)) ||
             (ISA(channels_take)(call) && ISA(channels_conv)(call)))
             return;
@@ -334,10 +341,13 @@ void ISA(conv)(const lh__kernel_call *call) {
 }
 
 int32_t ISA(conv_runs_after)(const lh__kernel_call *call) {
+    product as;
     plan p;
 
-    if (!is_plain(call) || is_product(call, false))
+    if (!is_plain(call))
         return 0;
+    if (as_product(call, &as))
+        return ISA(matmul_runs_after)(&as.call);
     p = plan_of(call);
     return plan_fits(&p, lh__dtype_size(call->out->dtype));
 }
@@ -346,10 +356,13 @@ void ISA(conv_weight_grad)(const lh__kernel_call *call) {
     int64_t size = lh__dtype_size(call->out->dtype), regions;
     weight_plan w = {
         .small = call->in[0]->data, .large = call->in[1]->data, .weight = call->out->data};
+    product as;
 
     w.g = lh__conv_of(call);
-    if (is_plain(call) && is_product(call, true))
+    if (is_plain(call) && as_product(call, &as)) {
+        ISA(matmul)(&as.call);
         return;
+    }
     if (is_plain(call) && ((ISA(winograd_takes)(call) && ISA(winograd_weight)(call)) ||
                            (ISA(channels_take)(call) && ISA(channels_weight)(call))))
         return;

@@ -123,6 +123,9 @@ static lh__kernel *const kernels[LH__OP_LIMIT] = {
 
 static int32_t runs_after(const lh__kernel_call *call) {
     switch (call->op) {
+    case LH_OP_MATMUL:
+    case LH_OP_LINEAR:
+        return ISA(matmul_runs_after)(call);
     case LH_OP_CONV:
     case LH_OP_CONV_TRANSPOSE:
         return ISA(conv_runs_after)(call);

@@ -6,61 +6,21 @@
  *
  * N images of C channels, SIZE x SIZE; OUT channels; TRANSPOSED 0 or 1. Prints a line of JSON for
  * each: {"shape": ..., "gflop": of one pass, "ms": [forward, data, weight]}; last of all the
- * ceiling, {"ceiling_gflops": G}: independent multiply-adds of the widest registers, on as many
- * threads.
+ * ceiling, {"ceiling_gflops": G}, of F32 on as many threads.
  */
 #include "kernels/kernel.h"
+#include "tests/bench/ceiling.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#if defined(__AVX512F__)
-enum { WIDTH = 64, SUMS = 24 };
-#elif defined(__AVX__)
-enum { WIDTH = 32, SUMS = 12 };
-#else
-enum { WIDTH = 16, SUMS = 12 };
-#endif
-typedef float vector __attribute__((vector_size(WIDTH)));
-
-enum { ROUNDS = 1 << 20, LANES = WIDTH / sizeof(float) };
-
 static double now_ms(void) {
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
-/* Sums stay in registers: as many as there are, with room for the factors. */
-static void multiply_add(void *arg, int64_t tile) {
-    vector sum[SUMS], a = (vector){0} + 0.999f, b = (vector){0} + 1e-3f, total = {0};
-
-    for (int i = 0; i < SUMS; i++)
-        sum[i] = b * (float)i;
-    for (int64_t k = 0; k < ROUNDS; k++) {
-        __asm__ volatile("" : "+x"(a), "+x"(b));
-        _Pragma("GCC unroll 32") for (int i = 0; i < SUMS; i++) sum[i] = a * sum[i] + b;
-    }
-    for (int i = 0; i < SUMS; i++)
-        total += sum[i];
-    ((float *)arg)[tile] = total[0];
-}
-
-static double ceiling(lh__pool *pool, int threads) {
-    double best = 1e30;
-    float out[256];
-
-    for (int i = 0; i < 10; i++) {
-        double start = now_ms(), took;
-
-        lh__pool_run(pool, threads, multiply_add, out);
-        took = now_ms() - start;
-        best = took < best ? took : best;
-    }
-    return 2e-6 * threads * ROUNDS * SUMS * LANES / best;
 }
 
 static lh__view view_of(int64_t a, int64_t b, int64_t c, int64_t d) {
@@ -163,7 +123,7 @@ int main(int argc, char **argv) {
         return 1;
     for (; at < argc; at++)
         measure(argv[at], pool, products, ms);
-    printf("{\"ceiling_gflops\": %.1f}\n", ceiling(pool, threads));
+    printf("{\"ceiling_gflops\": %.1f}\n", 1e-9 * measured_ceiling(CEILING_F32, pool));
     lh__pool_free(pool);
     return 0;
 }
