@@ -5,7 +5,7 @@
  *
  *     recurrent [--threads N] [--seconds S]     S seconds for each case, 0.5
  */
-#include "ceiling.h"
+#include "machine.h"
 #include "engine/optimizer.h"
 
 #include <math.h>
@@ -264,7 +264,7 @@ int main(int argc, char **argv) {
             }
     }
     pool = lh__pool_new(threads);
-    printf("{\"gflops\": %.1f}\n", ceiling_gflops(pool));
+    printf("{\"gflops\": %.1f}\n", machine_gflops(pool));
     lh__pool_free(pool);
     return ok ? 0 : 1;
 }

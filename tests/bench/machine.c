@@ -1,5 +1,5 @@
-/* ceiling.c - see ceiling.h. */
-#include "ceiling.h"
+/* machine.c - see machine.h. */
+#include "machine.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +77,7 @@ static void run_peak(void *arg, int64_t tile) {
         p->kept = x;
 }
 
-double ceiling_gflops(lh__pool *pool) {
+double machine_gflops(lh__pool *pool) {
     peak p = {.fma = fma_4};
     double lanes = 4 * 8, best = 0;
     int threads = lh__pool_threads(pool);
@@ -121,7 +121,7 @@ static void run_stream(void *arg, int64_t tile) {
     }
 }
 
-double ceiling_bandwidth(lh__pool *pool, int64_t bytes, int streams, int written, int rounds) {
+double machine_bandwidth(lh__pool *pool, int64_t bytes, int streams, int written, int rounds) {
     stream s = {.n = bytes / 64 * 16, .streams = streams, .written = written};
     double best = 0;
     char *block = aligned_alloc(4096, (size_t)((bytes + 4095 + 4096) / 4096 * 4096 * streams));
