@@ -52,6 +52,12 @@ typedef struct cell {
     piece_fn *forwards, *back;
 } cell;
 
+/* What cells read or write of each step: rows of `slots`. */
+typedef struct touched {
+    const void *data;
+    int64_t slots;
+} touched;
+
 struct walk {
     const layout *layout;
     piece_fn *piece;
@@ -62,6 +68,7 @@ struct walk {
     int64_t t, n, hidden, width; /* units of a panel */
     int64_t step, steps, stride; /* of a job: the first, how many, 1 or -1 */
     int64_t block, spans, span;  /* rows of a block; its tiles in a job, panels of each */
+    touched touched[3];
     bool relu, is_back;
 };
 
@@ -169,6 +176,7 @@ static void forwards(const lh__kernel_call *call, const layout *places, const ce
 
     w.w = in[last - 1]->data, w.b = in[last]->data, w.y = call->out->data;
     w.t = in[0]->shape[0], w.n = in[0]->shape[1], w.hidden = in[1]->shape[1];
+    w.touched[0] = (touched){w.x, places->gates}, w.touched[1] = (touched){w.y, places->width};
     run_cells(&w, call, cells);
 }
 
@@ -179,6 +187,8 @@ static void backwards(const lh__kernel_call *call, const layout *places, const c
 
     w.y = in[1]->data, w.h = w.c = in[2]->data, w.w = in[last]->data;
     w.t = in[0]->shape[0], w.n = in[0]->shape[1], w.hidden = in[last]->shape[1];
+    w.touched[0] = (touched){w.g, places->width}, w.touched[1] = (touched){w.y, places->width};
+    w.touched[2] = (touched){w.out, places->units};
     run_cells(&w, call, cells);
 }
 
