@@ -2,9 +2,7 @@
 
 from models import MEMORY_TARGET, MODELS
 
-PYTORCH = ("eager", "channels-last", "compile")  # the fastest of them is the one to beat
-NAMES = {"eager": "PyTorch", "channels-last": "PyTorch, channels last", "compile": "torch.compile",
-         "lightning": "Lightning"}
+PEERS = {"eager": "PyTorch", "channels-last": "channels last", "compile": "torch.compile", "lightning": "Lightning"}
 
 
 def measured(result, names):
@@ -14,7 +12,7 @@ def measured(result, names):
 
 def judge(result):
     """Adds what follows from the measurements, where both sides were measured."""
-    ours, theirs = measured(result, ["lhost"]).get("lhost"), measured(result, PYTORCH)
+    ours, theirs = measured(result, ["lhost"]).get("lhost"), measured(result, PEERS)
     if ours:
         result["fraction_of_peak"] = None
         if result["peak_gflops"]:
@@ -41,7 +39,7 @@ def head():
 def line(result):
     """A row of the table, and below it why something was not measured, or that losses disagree."""
     contenders = result["contenders"]
-    cells = [time(contenders.get(name, {})) for name in ("lhost", *PYTORCH, "lightning")]
+    cells = [time(contenders.get(name, {})) + "*" * (name == result.get("best")) for name in ("lhost", *PEERS)]
     spread = contenders.get("lhost", {}).get("spread")
     print(f"{result['model']:<13}{result['precision'][:4]:<5}{result['threads']:>3}{cells[0]:>9}"
           f"{'' if spread is None else f' ±{spread:.0%}':<5}" + "".join(f"{cell:>9}" for cell in cells[1:]), end="")
@@ -62,27 +60,24 @@ def line(result):
 
 def legend():
     print(f"""
-lhost ... Lightng: median time of a step (±: half the range of the rounds' medians). ratio: the fastest of eager,
-channels last and compile over lhost; how far above or below its target. memory: lhost's peak over the leanest of them,
-target {MEMORY_TARGET}. of peak: products and convolutions of a step over what the processor can do.""")
+lhost ... Lightng: median time of a step; ± half the range of the rounds' medians; * the fastest peer. ratio: its time
+over lhost's, and how far that is above or below its target. memory: lhost's peak over that of the leanest peer, target
+{MEMORY_TARGET}. of peak: products and convolutions of a step over what the processor can do.""")
 
 
 def markdown(results):
     """The README's table."""
-    print("| training step | threads | lhost | fastest PyTorch | Lightning | memory, lhost and PyTorch | of peak |")
+    print("| training step | threads | lhost | fastest of PyTorch | Lightning | peak memory, lhost and PyTorch | of peak |")
     print("|---|---|---|---|---|---|---|")
     for result in results:
         if "ratio" not in result:
             continue
-        contenders, lightning = result["contenders"], measured(result, ["lightning"])
+        contenders, lightning = result["contenders"], measured(result, ["lightning"]).get("lightning")
         ours, best = contenders["lhost"], contenders[result["best"]]
         precision = ", bfloat16" if result["precision"] != "32" else ""
-        against = "-"
-        if lightning:
-            peer = lightning["lightning"]
-            against = f"{time(peer)}, {peer['step_us'] / ours['step_us']:.1f} x"
-        leanest = min(peer["peak_mib"] for peer in measured(result, PYTORCH).values())
-        fraction = f"{result['fraction_of_peak']:.0%}" if result.get("fraction_of_peak") else "-"
+        against = f"{time(lightning)}, {lightning['step_us'] / ours['step_us']:.1f} x" if lightning else "-"
+        leanest = min(peer["peak_mib"] for peer in measured(result, PEERS).values())
+        fraction = f"{result['fraction_of_peak']:.0%}" if result["fraction_of_peak"] else "-"
         print(f"| {result['model']}{precision} | {result['threads']} | {time(ours)} | {time(best)} "
-              f"({NAMES[result['best']]}), {result['ratio']:.1f} x | {against} "
+              f"({PEERS[result['best']]}), {result['ratio']:.1f} x | {against} "
               f"| {ours['peak_mib']:.0f}, {leanest:.0f} MiB | {fraction} |")
