@@ -35,6 +35,7 @@ struct lh__writer {
     snapshot snapshots[N_SNAPSHOTS];
     lh__writer_done *done;
     void *user;
+    lh__lane *lane;
     lh__error error;
     bool write_failed; /* the latest save, or a copy since */
     bool save_refused; /* the latest lh__writer_save took no snapshot */
@@ -75,12 +76,15 @@ static void finish(lh__writer *w, lh_status status, const lh__error *e) {
 }
 
 static void *work(void *arg) {
+    static const char *const names[] = {"write", "remove", "copy"};
     lh__writer *w = arg;
 
     pthread_mutex_lock(&w->lock);
     for (;;) {
         lh__error e = {0};
         lh_status status = LH_OK;
+        lh__lane *lane;
+        int64_t began;
         const job *j;
         bool dropped;
 
@@ -90,9 +94,12 @@ static void *work(void *arg) {
             break;
         j = w->first;
         dropped = j->kind != SAVE && w->write_failed;
+        lane = w->lane;
         pthread_mutex_unlock(&w->lock);
+        began = lh__span_begin(lane);
         if (!dropped)
             status = run(j, &e);
+        lh__span_end(lane, LH__SPAN_WORK, NULL, names[j->kind], began);
         if (j->kind == SAVE && w->done)
             w->done(w->user, j->path, status);
         pthread_mutex_lock(&w->lock);
@@ -140,6 +147,12 @@ fail:
     pthread_mutex_destroy(&w->lock);
     free(w);
     return NULL;
+}
+
+void lh__writer_profile(lh__writer *w, lh__lane *lane) {
+    pthread_mutex_lock(&w->lock);
+    w->lane = lane;
+    pthread_mutex_unlock(&w->lock);
 }
 
 static job *job_new(job_kind kind, const char *path, const char *to, lh__error *e) {

@@ -10,6 +10,7 @@
 #define LH_CHECKPOINT_WRITER_H
 
 #include "checkpoint/state.h"
+#include "profile/profile.h"
 
 typedef struct lh__writer lh__writer;
 
@@ -19,6 +20,9 @@ typedef void lh__writer_done(void *user, const char *path, lh_status status);
 
 /* Starts the thread. `done` may be NULL. NULL on failure. */
 lh__writer *lh__writer_new(lh__writer_done *done, void *user, lh__error *e);
+
+/* Every job from now on is a span of `lane`, which becomes the writer's thread's. */
+void lh__writer_profile(lh__writer *w, lh__lane *lane);
 
 /* Takes a snapshot of `s`, which may change as soon as this returns, and has it written to `path`.
  * Costs one copy of the tensors; two snapshots are kept, so a third save waits until the first is

@@ -33,6 +33,13 @@ typedef struct slot {
     int64_t *indices;
 } slot;
 
+/* A thread that fetches. */
+typedef struct fetcher {
+    pthread_t thread;
+    lh__loader *loader;
+    lh__lane *lane;
+} fetcher;
+
 struct lh__loader {
     const lh_dataset *dataset;
     lh_loader_options options;
@@ -43,8 +50,9 @@ struct lh__loader {
     slot *slots;
     void *memory; /* the fields of all slots */
     int64_t *indices;
-    pthread_t *threads;
+    fetcher *fetchers;
     int32_t n_threads; /* started */
+    lh__profile *profile;
 
     pthread_mutex_t lock; /* guards everything below, and the slots' states */
     pthread_cond_t work;  /* a slot is free and a batch left, or it is time to stop */
@@ -136,10 +144,10 @@ static lh_status make_slots(lh__loader *l, size_t bytes, lh__error *e) {
     l->n_slots = LH__BATCHES_HELD + (l->n_workers ? ahead : 0);
     l->slots = calloc((size_t)l->n_slots, sizeof *l->slots);
     l->indices = calloc((size_t)l->n_slots * (size_t)items, sizeof *l->indices);
-    l->threads = calloc((size_t)l->n_workers + 1, sizeof *l->threads);
+    l->fetchers = calloc((size_t)l->n_workers + 1, sizeof *l->fetchers);
     if (!__builtin_mul_overflow(bytes, (size_t)l->n_slots, &total))
         l->memory = aligned_alloc(ALIGNMENT, total);
-    if (!l->slots || !l->indices || !l->threads || !l->memory)
+    if (!l->slots || !l->indices || !l->fetchers || !l->memory)
         return lh__fail(e, LH_ENOMEM,
                         "a loader: no memory for %d batches of %zu bytes; lower batch_size or "
                         "prefetch",
@@ -207,15 +215,19 @@ void lh__loader_free(lh__loader *l) {
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
     for (int32_t i = 0; i < l->n_threads; i++)
-        pthread_join(l->threads[i], NULL);
+        pthread_join(l->fetchers[i].thread, NULL);
     pthread_cond_destroy(&l->ready);
     pthread_cond_destroy(&l->work);
     pthread_mutex_destroy(&l->lock);
-    free(l->threads);
+    free(l->fetchers);
     free(l->memory);
     free(l->indices);
     free(l->slots);
     free(l);
+}
+
+void lh__loader_profile(lh__loader *l, lh__profile *p) {
+    l->profile = p;
 }
 
 int64_t lh__loader_batches(const lh__loader *l) {
@@ -261,12 +273,14 @@ static void fill(const lh__loader *l, const lh__permutation *order, slot *s) {
 }
 
 static void *worker(void *arg) {
-    lh__loader *l = arg;
+    const fetcher *me = arg;
+    lh__loader *l = me->loader;
 
     pthread_mutex_lock(&l->lock);
     while (!l->stop) {
         slot *s = claim(l);
         lh__permutation order = l->order;
+        int64_t began;
 
         if (!s) {
             l->asleep++;
@@ -275,7 +289,9 @@ static void *worker(void *arg) {
             continue;
         }
         pthread_mutex_unlock(&l->lock);
+        began = lh__span_begin(me->lane);
         fill(l, &order, s);
+        lh__span_end(me->lane, LH__SPAN_WORK, NULL, "batch", began);
         pthread_mutex_lock(&l->lock);
         s->state = s->pass == l->pass ? READY : FREE;
         if (l->waiting && (s->state == FREE || s->batch.index == l->taken))
@@ -293,13 +309,19 @@ static lh_status start_threads(lh__loader *l, lh__error *e) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (status == LH_OK && l->n_threads < l->n_workers) {
-        int rc = pthread_create(&l->threads[l->n_threads], NULL, worker, l);
+        fetcher *f = &l->fetchers[l->n_threads];
+        char name[48];
+        int rc;
+
+        snprintf(name, sizeof name, "Fetch thread %d of loader %u", l->n_threads, l->id);
+        *f = (fetcher){.loader = l, .lane = lh__profile_lane(l->profile, name)};
+        rc = pthread_create(&f->thread, NULL, worker, f);
 
         if (rc)
             status = lh__fail(e, LH_ENOMEM, "a loader: fetch thread %d of %d can't start: %s",
                               l->n_threads + 1, l->n_workers, strerror(rc));
         else
-            pthread_setname_np(l->threads[l->n_threads++], "lhost-fetch");
+            pthread_setname_np(f->thread, "lhost-fetch"), l->n_threads++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return status;

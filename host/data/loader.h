@@ -9,6 +9,7 @@
 #define LH_DATA_LOADER_H
 
 #include "data/dataset.h"
+#include "profile/profile.h"
 
 typedef struct lh__loader lh__loader;
 
@@ -37,6 +38,9 @@ lh__loader *lh__loader_new(const lh_loader_options *options, uint64_t seed, uint
 
 /* Stops the threads, waiting for a fetch under way, and frees the loader and its batches. */
 void lh__loader_free(lh__loader *l);
+
+/* Every batch that a thread fetches is a span of a lane of its own. Before the first begin. */
+void lh__loader_profile(lh__loader *l, lh__profile *p);
 
 int64_t lh__loader_batches(const lh__loader *l); /* in an epoch */
 int32_t lh__loader_workers(const lh__loader *l); /* threads decided upon */

@@ -48,6 +48,8 @@ double lh__grad_norm(lh__engine *e, const lh_optimizer *opt) {
     struct run run = {NULL, 0};
     double sum = 0;
 
+    if (lh__settle(e) != LH_OK)
+        return NAN;
     for (int64_t i = 0, n = count_of(e, opt); i < n; i++) {
         const lh__param *p = graded(e, opt, i);
 
@@ -59,6 +61,16 @@ double lh__grad_norm(lh__engine *e, const lh_optimizer *opt) {
     return sqrt(sum + run_squares(e, &run));
 }
 
+void lh__grad_scale(lh__engine *e, const lh_optimizer *opt, double factor) {
+    for (int64_t i = 0, n = lh__settle(e) == LH_OK ? count_of(e, opt) : 0; i < n; i++) {
+        const lh__param *p = graded(e, opt, i);
+
+        if (p)
+            e->device->scale(p->grad.dtype, p->grad.data, lh__view_numel(&p->grad), factor,
+                             e->pool);
+    }
+}
+
 double lh__clip_coef(double norm, double max_norm) {
     double coef = max_norm / (norm + 1e-6);
 
@@ -68,17 +80,13 @@ double lh__clip_coef(double norm, double max_norm) {
 double lh__clip_grad_norm(lh__engine *e, const lh_optimizer *opt, double max_norm) {
     double norm = lh__grad_norm(e, opt), coef = lh__clip_coef(norm, max_norm);
 
-    for (int64_t i = 0, n = count_of(e, opt); coef != 1 && i < n; i++) {
-        const lh__param *p = graded(e, opt, i);
-
-        if (p)
-            e->device->scale(p->grad.dtype, p->grad.data, lh__view_numel(&p->grad), coef, e->pool);
-    }
+    if (coef != 1)
+        lh__grad_scale(e, opt, coef);
     return norm;
 }
 
 void lh__clip_grad_value(lh__engine *e, const lh_optimizer *opt, double value) {
-    for (int64_t i = 0, n = count_of(e, opt); i < n; i++) {
+    for (int64_t i = 0, n = lh__settle(e) == LH_OK ? count_of(e, opt) : 0; i < n; i++) {
         const lh__param *p = graded(e, opt, i);
 
         if (p)

@@ -38,6 +38,9 @@ void lh__optimizer_toggle(lh_optimizer *opt, int32_t on);
 /* 2-norm over the gradients of the optimizer's parameters (NULL: of all parameters). */
 double lh__grad_norm(lh__engine *e, const lh_optimizer *opt);
 
+/* Multiplies the gradients of the optimizer's parameters (NULL: of all parameters). */
+void lh__grad_scale(lh__engine *e, const lh_optimizer *opt, double factor);
+
 /* torch.nn.utils.clip_grad_norm_: scales gradients by max_norm / (norm + 1e-6) when that is below
  * 1. Returns the norm before. clip_grad_value_: clamps to [-value, value]. lh__clip_coef is the
  * factor alone, at most 1, for lh__optimizer_step to apply; NaN when the norm is. */

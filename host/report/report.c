@@ -270,6 +270,15 @@ void lh__report_compare(lh__report *r, const json_t *models) {
     pthread_mutex_unlock(&r->lock);
 }
 
+static void on_profile(void *self, const char *text) {
+    lh__report *r = self;
+
+    pthread_mutex_lock(&r->lock);
+    settle(r);
+    lh__terminal_write(&r->err, text, strlen(text));
+    pthread_mutex_unlock(&r->lock);
+}
+
 static void on_message(void *self, int32_t level, const char *text) {
     static const struct {
         const char *prefix, *color;
@@ -304,7 +313,12 @@ void lh__report_settle(lh__report *r) {
 }
 
 lh__observer lh__report_observer(lh__report *r) {
-    return (lh__observer){r, on_summary, on_progress, on_results, on_message};
+    return (lh__observer){.self = r,
+                          .summary = on_summary,
+                          .progress = on_progress,
+                          .results = on_results,
+                          .profile = on_profile,
+                          .message = on_message};
 }
 
 void lh__report_configure(lh__report *r, const lh__report_options *o) {

@@ -1,6 +1,6 @@
 /* report.h - the person's view of a run: an observer that writes to a terminal or a log.
  *
- * Messages, summary and progress go to stderr, results to stdout. The progress line is live on a
+ * Messages, summary, progress and profile go to stderr, results to stdout. The progress line is live on a
  * terminal (at most ten redraws a second, one write each; messages appear above it; the last state
  * stays) and a plain line every few seconds elsewhere.
  * Invariant: telling about a batch costs a comparison; the clock is read only every so many batches

@@ -172,6 +172,7 @@ static lh_status put_meta(lh__trainer *t, lh__state *s, int32_t weights_only) {
     if (weights_only)
         return LH_OK;
     lh__json_put_int(meta, "accumulate_grad_batches", t->options->accumulate_grad_batches);
+    lh__scaler_save(&t->scaler, meta);
     json_object_set_new(meta, "metrics", lh__metrics_save(t->metrics));
     put_schedulers(t, s);
     return LH_OK;
@@ -186,7 +187,7 @@ char *lh__checkpoint_path(const lh__trainer *t, const char *path) {
     return strdup(full);
 }
 
-lh_status lh__checkpoint_save(lh__trainer *t, const char *path, int32_t weights_only) {
+static lh_status save(lh__trainer *t, const char *path, int32_t weights_only) {
     lh__state *s = lh__state_new();
     char *full = lh__checkpoint_path(t, path);
     lh_status status = LH_ENOMEM;
@@ -195,7 +196,9 @@ lh_status lh__checkpoint_save(lh__trainer *t, const char *path, int32_t weights_
         lh__run_fail(t, LH_ENOMEM, "out of memory for a checkpoint");
         goto done;
     }
-    status = lh__writer_error(t->writer, &t->failure);
+    status = lh__settle(t->engine);
+    if (status == LH_OK)
+        status = lh__writer_error(t->writer, &t->failure);
     if (status == LH_OK)
         status = put_weights(t, s);
     if (status == LH_OK && !weights_only)
@@ -216,5 +219,14 @@ lh_status lh__checkpoint_save(lh__trainer *t, const char *path, int32_t weights_
 done:
     free(full);
     lh__state_free(s);
+    return status;
+}
+
+lh_status lh__checkpoint_save(lh__trainer *t, const char *path, int32_t weights_only) {
+    lh_status status;
+
+    lh__phase_begin(t->lane, "checkpoint snapshot");
+    status = save(t, path, weights_only);
+    lh__phase_end(t->lane);
     return status;
 }

@@ -45,6 +45,7 @@ static lh_status predict(lh__trainer *t, lh_batch *batch, int64_t idx) {
 
     if (lh__call_end(t, frame, LH_OK) != LH_OK)
         return lh__failed(t);
+    lh__hold(t->engine, y);
     if (y && lh__outputs_put(t->outputs, "prediction", y) != LH_OK)
         return lh__run_fail(t, LH_ENOMEM, "out of memory");
     return LH_OK;
@@ -79,6 +80,9 @@ static lh_status run_batch(lh__trainer *t, const kind *k, lh__source *source, lh
         return lh__failed(t);
     counts->current.started++, counts->total.started++;
     if (step(t, k, batch, t->batch_idx) < 0)
+        return lh__failed(t);
+    lh__step_named(t, batch, lh__module_has(t, k->step_end) || lh__module_has(t, k->batch_end));
+    if (lh__step_computed(t, batch) != LH_OK)
         return lh__failed(t);
     counts->current.processed++, counts->total.processed++;
     if ((lh__module_has(t, k->epoch_end_outputs) || t->phase == LH__PREDICTING) &&
@@ -126,6 +130,7 @@ static lh_status run_loader(lh__trainer *t, const kind *k, lh__source *s, int64_
         t->batch = &batch;
         if (status == LH_OK)
             status = run_batch(t, k, s, &batch);
+        lh__settle(t->engine); /* what reads the batch */
         t->batch = NULL;
         lh__batch_done(&batch);
         if (status < 0)
@@ -226,7 +231,7 @@ static lh_status run(lh__trainer *t, const kind *k) {
     return end_run(t, k, all);
 }
 
-lh_status lh__evaluation_loop(lh__trainer *t, int32_t phase) {
+static lh_status loop(lh__trainer *t, int32_t phase) {
     const kind *k = &kinds[phase];
     lh__counts before = t->progress.val_batch;
     int64_t batch_idx = t->batch_idx;
@@ -253,4 +258,17 @@ lh_status lh__evaluation_loop(lh__trainer *t, int32_t phase) {
     if (status >= 0)
         show_results(t);
     return status < 0 ? status : LH_OK;
+}
+
+lh_status lh__evaluation_loop(lh__trainer *t, int32_t phase) {
+    static const char *const names[] = {[LH__SANITY] = "sanity check",
+                                        [LH__VALIDATING] = "validation",
+                                        [LH__TESTING] = "test",
+                                        [LH__PREDICTING] = "predict"};
+    lh_status status;
+
+    lh__phase_begin(t->lane, names[phase]);
+    status = loop(t, phase);
+    lh__phase_end(t->lane);
+    return status;
 }

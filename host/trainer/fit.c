@@ -77,6 +77,7 @@ static lh_status train_batch(lh__trainer *t) {
     t->batch = &batch;
     if (status == LH_OK)
         status = run_batch(t, &batch, t->batch_idx);
+    lh__settle(t->engine); /* what reads the batch */
     t->batch = NULL;
     lh__batch_done(&batch);
     return status;

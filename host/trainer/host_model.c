@@ -101,8 +101,13 @@ static int32_t set_grad_enabled(lh_ctx *c, int32_t on) {
     return lh__set_grad_enabled(LH__ENGINE(c), on);
 }
 
+/* By hand the loss is scaled here; else that of the `backward` hook is scaled already. */
 static lh_status backward(lh_ctx *c, lh_tensor *loss, int32_t retain_graph) {
-    return loss ? lh__backward(LH__ENGINE(c), loss, 1, retain_graph) : LH_EINVAL;
+    lh__trainer *t = lh__of(c)->trainer;
+    const lh_module *module = t->cast.module->hooks;
+    double scale = t->scaler.is_on && module->manual_optimization ? (double)t->scaler.scale : 1;
+
+    return loss ? lh__backward(LH__ENGINE(c), loss, scale, retain_graph) : LH_EINVAL;
 }
 
 static lh_tensor *grad_of(lh_ctx *c, lh_tensor *loss, lh_tensor *x, int32_t create_graph) {

@@ -24,6 +24,7 @@ typedef struct cell {
 
 struct lh__logwriter {
     lh__trainer *trainer;
+    lh__lane *lane;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t work, room;
@@ -35,8 +36,15 @@ struct lh__logwriter {
     int n_saved;
 };
 
+/* Before a hook of a logger: what after_call takes. */
+static int64_t before_call(const lh__logwriter *w, lh__instance *i, lh__hook hook) {
+    i->hook = hook;
+    return lh__span_begin(w->lane);
+}
+
 /* A logger's failure is told once; from then on the logger is left alone. */
-static void after_call(lh__logwriter *w, lh__instance *i, lh_status status) {
+static void after_call(lh__logwriter *w, lh__instance *i, int64_t began, lh_status status) {
+    lh__span_end(w->lane, LH__SPAN_HOOK, i->plugin->name, lh__hooks[i->hook].name, began);
     if (status >= 0 && i->error.code == LH_OK)
         return;
     if (i->error.code == LH_OK)
@@ -75,9 +83,10 @@ static void log_hyperparams(lh__logwriter *w) {
         }
     }
     EACH_LOGGER(w, i, h) {
-        i->hook = LH__HOOK_logger_log_hyperparams;
+        int64_t began = before_call(w, i, LH__HOOK_logger_log_hyperparams);
+
         if (h->log_hyperparams)
-            after_call(w, i, h->log_hyperparams(&i->ctx, i->self, settings, n));
+            after_call(w, i, began, h->log_hyperparams(&i->ctx, i->self, settings, n));
     }
     for (int32_t k = 0; k < n; k++)
         free(texts[k]);
@@ -87,18 +96,20 @@ static void set_up(lh__logwriter *w) {
     for (int32_t k = 0; k < w->trainer->cast.n_loggers; k++)
         w->trainer->cast.loggers[k]->is_set_up = 1;
     EACH_LOGGER(w, i, h) {
-        i->hook = LH__HOOK_logger_setup;
+        int64_t began = before_call(w, i, LH__HOOK_logger_setup);
+
         if (h->setup)
-            after_call(w, i, h->setup(&i->ctx, i->self));
+            after_call(w, i, began, h->setup(&i->ctx, i->self));
     }
     log_hyperparams(w);
 }
 
 static void save(lh__logwriter *w) {
     EACH_LOGGER(w, i, h) {
-        i->hook = LH__HOOK_logger_save;
+        int64_t began = before_call(w, i, LH__HOOK_logger_save);
+
         if (h->save)
-            after_call(w, i, h->save(&i->ctx, i->self));
+            after_call(w, i, began, h->save(&i->ctx, i->self));
     }
 }
 
@@ -130,8 +141,9 @@ static void drain(lh__logwriter *w) {
     while ((n = take(w, row, &step)) > 0) {
         pthread_mutex_unlock(&w->lock);
         EACH_LOGGER(w, i, h) {
-            i->hook = LH__HOOK_logger_log_metrics;
-            after_call(w, i, h->log_metrics(&i->ctx, i->self, row, n, step));
+            int64_t began = before_call(w, i, LH__HOOK_logger_log_metrics);
+
+            after_call(w, i, began, h->log_metrics(&i->ctx, i->self, row, n, step));
         }
         pthread_mutex_lock(&w->lock);
     }
@@ -140,9 +152,10 @@ static void drain(lh__logwriter *w) {
 
         pthread_mutex_unlock(&w->lock);
         EACH_LOGGER(w, i, h) {
-            i->hook = LH__HOOK_logger_after_save_checkpoint;
+            int64_t began = before_call(w, i, LH__HOOK_logger_after_save_checkpoint);
+
             if (h->after_save_checkpoint)
-                after_call(w, i, h->after_save_checkpoint(&i->ctx, i->self, path));
+                after_call(w, i, began, h->after_save_checkpoint(&i->ctx, i->self, path));
         }
         free(path);
         pthread_mutex_lock(&w->lock);
@@ -183,9 +196,10 @@ static void *run(void *arg) {
     }
     pthread_mutex_unlock(&w->lock);
     EACH_LOGGER(w, i, h) {
-        i->hook = LH__HOOK_logger_finalize;
+        int64_t began = before_call(w, i, LH__HOOK_logger_finalize);
+
         if (h->finalize)
-            after_call(w, i, h->finalize(&i->ctx, i->self, w->outcome));
+            after_call(w, i, began, h->finalize(&i->ctx, i->self, w->outcome));
     }
     return NULL;
 }
@@ -201,6 +215,7 @@ lh__logwriter *lh__logwriter_start(lh__trainer *t) {
         return NULL;
     }
     w->trainer = t;
+    w->lane = lh__profile_lane(t->profile, "Thread of the loggers");
     w->ring = ring;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);

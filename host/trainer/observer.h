@@ -46,6 +46,7 @@ typedef struct lh__observer {
     void (*summary)(void *self, const lh__summary *s);
     void (*progress)(void *self, const lh__progress *p); /* after every batch */
     void (*results)(void *self, const lh__result *results, int32_t n);
+    void (*profile)(void *self, const char *text); /* at the end of a run that was profiled */
     void (*message)(void *self, int32_t level, const char *text); /* LH_INFO ...; one line */
 } lh__observer;
 

@@ -14,7 +14,18 @@ int32_t lh__is_stepping_batch(const lh__trainer *t) {
            t->progress.is_last_batch;
 }
 
+/* A part of the batch, as a phase of the profile. */
+static lh_status phase(lh__trainer *t, const char *name, lh_status (*part)(lh__trainer *t)) {
+    lh_status status;
+
+    lh__phase_begin(t->lane, name);
+    status = part(t);
+    lh__phase_end(t->lane);
+    return status;
+}
+
 static lh_status put_loss(lh__trainer *t, lh_tensor *loss) {
+    lh__hold(t->engine, loss);
     if (loss && lh__outputs_put(t->outputs, "loss", loss) != LH_OK)
         return lh__run_fail(t, LH_ENOMEM, "out of memory");
     t->closure.loss = loss;
@@ -31,6 +42,7 @@ static lh_status training_step(lh__trainer *t) {
 
     if (lh__call_end(t, frame, LH_OK) != LH_OK || put_loss(t, loss) != LH_OK)
         return lh__failed(t);
+    lh__step_named(t, t->closure.batch, !t->names_end || lh__optimizer_count(t->engine) > 1);
     if (!hooks->training_step_end)
         return LH_OK;
     frame = lh__call_begin(t, m, LH__HOOK_training_step_end);
@@ -40,8 +52,6 @@ static lh_status training_step(lh__trainer *t) {
 
 /* A loss that cannot be minimized is refused here, with what to do about it. */
 static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
-    double value;
-
     if (lh__view_numel(&loss->view) != 1)
         return lh__run_fail(t, LH_ESHAPE,
                             "%s: training_step returned a tensor of %lld elements; the loss is a "
@@ -52,15 +62,21 @@ static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
                             "%s: the loss depends on no parameter that requires a gradient: check "
                             "lh_detach, lh_freeze, and that the loss is computed from parameters",
                             t->cast.module->plugin->name);
-    value = lh__item(t->engine, loss);
-    if (!isfinite(value))
-        return lh__run_fail(
-            t, LH_ENAN,
-            "%s: the loss is %g in epoch %lld, batch %lld: the data or the learning "
-            "rate; --trainer.detect_anomaly true names the operator",
-            t->cast.module->plugin->name, value, (long long)lh__current_epoch(t),
-            (long long)t->closure.batch_idx);
     return LH_OK;
+}
+
+/* The same of its value: after the backward pass, which is computed along with it, and before the
+ * update. */
+static lh_status check_value(lh__trainer *t) {
+    double value = t->closure.loss ? lh__item(t->engine, t->closure.loss) : 0;
+
+    if (isfinite(value) || t->scaler.is_on) /* else it is the scaler's to mend */
+        return LH_OK;
+    return lh__run_fail(t, LH_ENAN,
+                        "%s: the loss is %g in epoch %lld, batch %lld: the data or the learning "
+                        "rate; --trainer.detect_anomaly true names the operator",
+                        t->cast.module->plugin->name, value, (long long)lh__current_epoch(t),
+                        (long long)t->closure.batch_idx);
 }
 
 /* Gradients of a window add up to those of its mean, also where the last window is shorter. */
@@ -88,9 +104,9 @@ static lh_status zero_grad(lh__trainer *t, lh_optimizer *opt) {
 }
 
 static lh_status backward(lh__trainer *t) {
-    lh_tensor *loss = t->closure.loss;
+    lh_tensor *loss = lh__scaler_scale(t, t->closure.loss);
 
-    if (lh__call_tensor(t, LH__HOOK_on_before_backward, loss) < 0 ||
+    if (!loss || lh__call_tensor(t, LH__HOOK_on_before_backward, loss) < 0 ||
         lh__call_one_tensor(t, t->cast.module, LH__HOOK_backward, loss) < 0)
         return lh__failed(t);
     if (!lh__module_has(t, LH__HOOK_backward) && lh__backward(t->engine, loss, 1, 0) != LH_OK)
@@ -111,7 +127,7 @@ lh_status lh__run_closure(lh__trainer *t) {
     if (t->closure.is_done)
         return LH_OK;
     t->closure.is_done = 1;
-    if (training_step(t) != LH_OK)
+    if (phase(t, "training_step", training_step) != LH_OK)
         return lh__failed(t);
     if (!t->closure.loss && !t->has_warned_skip) {
         t->has_warned_skip = 1;
@@ -123,12 +139,17 @@ lh_status lh__run_closure(lh__trainer *t) {
         return lh__failed(t);
     if (gradients_begin(t) && zero_grad(t, opt) != LH_OK)
         return lh__failed(t);
-    return t->closure.loss ? backward(t) : LH_OK;
+    if (t->closure.loss && phase(t, "backward", backward) != LH_OK)
+        return lh__failed(t);
+    if (t->names_end)
+        lh__graph_end(t->engine);
+    return phase(t, "compute", check_value);
 }
 
 lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_value) {
     if (value <= 0)
         return LH_OK;
+    lh__scaler_unscale(t, opt);
     if (by_value)
         lh__clip_grad_value(t->engine, opt, value);
     else
@@ -152,19 +173,33 @@ static lh_status clip(lh__trainer *t, lh_optimizer *opt, double *scale) {
     return LH_OK;
 }
 
-lh_status lh__step_optimizer(lh__trainer *t, lh_optimizer *opt) {
+static lh_status step_optimizer(lh__trainer *t, lh_optimizer *opt) {
     int32_t is_manual = ((const lh_module *)t->cast.module->hooks)->manual_optimization;
+    int32_t is_lost; /* scaled gradients of earlier batches, and no loss in this one: no update */
     double scale = 1;
 
     t->progress.optimizer_step.total.ready++;
     if (!is_manual && lh__run_closure(t) < 0)
         return lh__failed(t);
+    is_lost = t->scaler.is_on && !is_manual && !t->closure.loss;
+    if (!is_lost)
+        lh__scaler_unscale(t, opt);
     if (lh__call_optimizer(t, LH__HOOK_on_before_optimizer_step, opt) < 0 ||
-        (!is_manual && clip(t, opt, &scale) < 0) || lh__optimizer_step(opt, scale) != LH_OK)
+        (!is_manual && clip(t, opt, &scale) < 0) ||
+        (!is_lost && lh__scaler_may_step(t, opt) && lh__optimizer_step(opt, scale) != LH_OK))
         return lh__failed(t);
     t->progress.optimizer_step.total.completed++;
     t->crumb->step = t->progress.optimizer_step.total.completed;
     return LH_OK;
+}
+
+lh_status lh__step_optimizer(lh__trainer *t, lh_optimizer *opt) {
+    lh_status status;
+
+    lh__phase_begin(t->lane, "optimizer");
+    status = step_optimizer(t, opt);
+    lh__phase_end(t->lane);
+    return status;
 }
 
 /* One optimizer's part of a batch: the closure alone while accumulating, else the whole update. */
@@ -205,12 +240,17 @@ static int32_t whose_turn(const lh__trainer *t) {
     return -1;
 }
 
+/* What is left to do once all optimizers had their part. */
+static lh_status finish(lh__trainer *t, const lh_batch *batch) {
+    return lh__step_computed(t, batch) == LH_OK ? lh__scaler_update(t) : lh__failed(t);
+}
+
 lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx) {
     int32_t n = lh__optimizer_count(t->engine), turn;
 
     t->closure = (lh__closure){.batch = batch, .batch_idx = batch_idx};
     if (((const lh_module *)t->cast.module->hooks)->manual_optimization)
-        return training_step(t);
+        return phase(t, "training_step", training_step) == LH_OK ? finish(t, batch) : lh__failed(t);
     turn = whose_turn(t);
     for (int32_t i = 0; i < n; i++) {
         lh_optimizer *opt = lh__optimizer_at(t->engine, i);
@@ -225,7 +265,22 @@ lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx)
         if (n > 1)
             lh__optimizer_toggle(opt, 0);
     }
-    return LH_OK;
+    return finish(t, batch);
+}
+
+void lh__step_named(lh__trainer *t, const lh_batch *batch, int32_t may_name) {
+    for (int32_t i = 0; i < batch->n_fields; i++)
+        lh__hold(t->engine, batch->fields[i]);
+    if (!may_name)
+        lh__names_end(t->engine);
+}
+
+lh_status lh__step_computed(lh__trainer *t, const lh_batch *batch) {
+    for (int32_t i = 0; i < batch->n_fields; i++)
+        lh__hold(t->engine, batch->fields[i]);
+    if (lh__settle(t->engine) != LH_OK)
+        return lh__failed(t);
+    return lh__look_all(t);
 }
 
 /* The metric that a plateau schedule watches. LH_SKIP: not there, and that is allowed. */

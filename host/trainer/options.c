@@ -482,7 +482,8 @@ static lh_status finish_barebones(lh__options *o, lh__error *e) {
                  {"enable_model_summary", o->enable_model_summary},
                  {"num_sanity_val_steps", o->num_sanity_val_steps != 0},
                  {"fast_dev_run", o->fast_dev_run != 0},
-                 {"detect_anomaly", o->detect_anomaly}};
+                 {"detect_anomaly", o->detect_anomaly},
+                 {"profiler", !same_name(o->profiler, "none")}};
 
     if (!o->barebones)
         return LH_OK;
@@ -533,14 +534,17 @@ static lh_status set_text(char **field, const char *text, lh__error *e) {
 
 /* "auto", short names and "~/" become what they stand for. */
 static lh_status finish_names(lh__options *o, lh__error *e) {
+    static const char *const precisions[][2] = {
+        {"32", "32-true"}, {"64", "64-true"}, {"bf16", "bf16-mixed"}, {"16", "16-mixed"}};
     const char *home = getenv("HOME");
     char path[PATH_MAX];
     lh_status s = LH_OK;
 
     if (same_name(o->accelerator, "auto"))
         s = set_text(&o->accelerator, "cpu", e);
-    if (s == LH_OK && !strchr(o->precision, '-'))
-        s = set_text(&o->precision, same_name(o->precision, "64") ? "64-true" : "32-true", e);
+    for (size_t i = 0; i < sizeof precisions / sizeof *precisions && s == LH_OK; i++)
+        if (same_name(o->precision, precisions[i][0]))
+            s = set_text(&o->precision, precisions[i][1], e);
     if (s == LH_OK && home && strncmp(o->default_root_dir, "~/", 2) == 0) {
         snprintf(path, sizeof path, "%s%s", home, o->default_root_dir + 1);
         s = set_text(&o->default_root_dir, path, e);
@@ -549,6 +553,12 @@ static lh_status finish_names(lh__options *o, lh__error *e) {
         s = set_text(&o->default_root_dir, ".", e);
     if (s == LH_OK)
         o->dtype = same_name(o->precision, "64-true") ? LH_F64 : LH_F32;
+    if (s == LH_OK && same_name(o->float32_matmul_precision, "high") &&
+        !same_name(o->precision, "32-true"))
+        s = lh__fail(e, LH_EINVAL,
+                     "trainer.float32_matmul_precision: high is for trainer.precision 32-true; %s "
+                     "says itself how products are taken",
+                     o->precision);
     return s;
 }
 

@@ -23,13 +23,14 @@ typedef struct lh__amount {
 
 typedef struct lh__options {
     /* Where it runs. Texts are owned by the options. */
-    char *accelerator;   /* "cpu" or "ref" */
-    char *strategy;      /* "auto" */
-    char *precision;     /* "32-true" or "64-true" */
-    int32_t dtype;       /* LH_F32 or LH_F64: what `precision` means */
-    char *devices;       /* "auto" or "1" */
-    int64_t num_nodes;   /* 1 */
-    char *deterministic; /* accepted for Lightning's sake: results always are */
+    char *accelerator;              /* "cpu" or "ref" */
+    char *strategy;                 /* "auto" */
+    char *precision;                /* "32-true", "64-true", "bf16-mixed" or "16-mixed" */
+    int32_t dtype;                  /* LH_F32 or LH_F64: of parameters and results */
+    char *float32_matmul_precision; /* "highest" or "high" */
+    char *devices;                  /* "auto" or "1" */
+    int64_t num_nodes;              /* 1 */
+    char *deterministic;            /* accepted for Lightning's sake: results always are */
 
     /* How long. -1: no limit. */
     int64_t max_epochs, min_epochs, max_steps, min_steps; /* min_*: 0 when not given */
@@ -51,13 +52,14 @@ typedef struct lh__options {
     double gradient_clip_val;      /* 0: no clipping */
     char *gradient_clip_algorithm; /* "norm" or "value" */
     int32_t detect_anomaly;
+    int32_t plan, explain_plan;
 
     /* What is shown and kept. */
     int64_t log_every_n_steps; /* 0: step metrics never reach the loggers */
     int32_t logger;            /* 0: no loggers at all */
     int32_t enable_checkpointing, enable_progress_bar, enable_model_summary;
     int32_t barebones;
-    char *profiler;         /* "none" */
+    char *profiler;         /* "none", "simple" or "trace" */
     char *default_root_dir; /* "." when not given */
 
     uint64_t given;    /* bit i: row i was set by the user */

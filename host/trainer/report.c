@@ -44,8 +44,10 @@ void lh__show_progress(lh__trainer *t, int64_t batch, int64_t n_batches) {
 
     if (!t->obs || !t->obs->progress)
         return;
+    lh__phase_begin(t->lane, "progress");
     p.n_metrics = lh__metrics_bar(t->metrics, &p.metrics);
     t->obs->progress(t->obs->self, &p);
+    lh__phase_end(t->lane);
 }
 
 static void describe_shape(const lh_tensor *t, char *out, size_t size) {

@@ -359,7 +359,8 @@ lh_status lh__restore_training(lh__trainer *t) {
         lh__metrics_load(t->metrics, json_object_get(t->loaded->meta, "metrics"), &t->meters,
                          &t->failure) != LH_OK ||
         lh__outputs_load(t->epoch_outputs, t->loaded, &t->failure) != LH_OK ||
-        restore_optimizers(t) != LH_OK || restore_schedulers(t) != LH_OK) {
+        restore_optimizers(t) != LH_OK || restore_schedulers(t) != LH_OK ||
+        lh__scaler_load(t, t->loaded->meta) != LH_OK) {
         lh__error_prefix(&t->failure, "%s", t->ckpt_path);
         return lh__failed(t);
     }

@@ -13,8 +13,10 @@
 #include "engine/engine.h"
 #include "engine/scheduler.h"
 #include "trainer/instance.h"
+#include "trainer/looks.h"
 #include "trainer/metrics.h"
 #include "trainer/outputs.h"
+#include "trainer/precision.h"
 #include "trainer/tbptt.h"
 #include "trainer/trainer.h"
 
@@ -99,16 +101,19 @@ typedef struct lh__trainer {
     int32_t requesting;     /* whose *_dataloader hook is running; -1: none */
     lh__metrics *metrics;
     lh__meters meters;
+    lh__looks looks;
     lh__outputs *outputs;                      /* of the step under way */
     lh__outputs *epoch_outputs, *eval_outputs; /* kept for *_epoch_end, where defined */
     lh__closure closure;
     lh__tbptt tbptt;
+    lh__scaler scaler;     /* of the loss */
     const lh_batch *batch; /* under way; NULL between batches */
 
     lh__fit_progress progress;
     int64_t batch_idx;
     int32_t dataloader_idx, optimizer_idx;
     int32_t has_warned_skip, has_said_minimum, has_said_barebones; /* notices that are given once */
+    int32_t names_end; /* no hook sees a training step's tensors after it has returned */
     int32_t has_begun; /* a batch was taken, sanity check apart: failures are those of running */
     int32_t should_stop;
     char stop_reason[256];
@@ -125,6 +130,8 @@ typedef struct lh__trainer {
     lh__state *loaded; /* the checkpoint being restored */
     lh__writer *writer;
     lh__logwriter *logwriter;
+    lh__profile *profile; /* NULL: off */
+    lh__lane *lane;       /* of the training thread; NULL: off */
     lh__signals *signals;
     atomic_int signal;           /* SIGINT or SIGTERM, once received */
     char *predictions;           /* the file that predict wrote; NULL: none */
@@ -170,6 +177,11 @@ lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_v
 lh_status lh__step_schedulers(lh__trainer *t, int32_t interval, int32_t plateau, int64_t count);
 int32_t lh__is_stepping_batch(const lh__trainer *t);
 
+/* After a step's hook: unless `may_name`, its tensors are named by nobody any more but for its
+ * outputs and the batch. computed: they have run, and what was logged is taken. */
+void lh__step_named(lh__trainer *t, const lh_batch *batch, int32_t may_name);
+lh_status lh__step_computed(lh__trainer *t, const lh_batch *batch);
+
 /* sources.c: the loaders of a stage, and batches from them. */
 lh_status lh__sources_request(lh__trainer *t, int32_t which);
 void lh__sources_free(lh__sources *s);
@@ -196,6 +208,10 @@ lh_status lh__predictions_write(lh__trainer *t);
 /* export.c: in place of a stage. The stage that setup is told is that whose data are used. */
 int32_t lh__export_stage(const lh__cast *cast);
 lh_status lh__export_run(lh__trainer *t);
+
+/* profiling.c: the profile begins; it ends, and is shown and written into the run's folder. */
+lh_status lh__profiling_start(lh__trainer *t);
+void lh__profiling_end(lh__trainer *t);
 
 /* rundir.c */
 lh_status lh__rundir_make(lh__trainer *t);

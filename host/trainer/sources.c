@@ -77,6 +77,7 @@ lh_status lh__add_loader(lh__trainer *t, const lh_loader_options *given, lh__err
         lh__loader_new(&o, t->config->seed, (uint32_t)(which * LH__MAX_LOADERS + s->n), err);
     if (!source->loader)
         return err->code;
+    lh__loader_profile(source->loader, t->profile);
     s->n++;
     source->batches = limited(t, which, lh__loader_batches(source->loader));
     return source->batches < 0 ? t->failure.code : LH_OK;
@@ -193,6 +194,16 @@ lh_status lh__train_begin(lh__trainer *t, int64_t epoch, int64_t first) {
     return LH_OK;
 }
 
+/* lh__loader_next, as a phase of its own. */
+static lh_status next(lh__trainer *t, lh__source *s, const char *phase, lh__batch **raw) {
+    lh_status status;
+
+    lh__phase_begin(t->lane, phase);
+    status = lh__loader_next(s->loader, raw, &t->failure);
+    lh__phase_end(t->lane);
+    return status;
+}
+
 lh_status lh__train_next(lh__trainer *t, lh_batch *out) {
     lh__sources *sources = &t->sources[LH_TRAIN_LOADERS];
 
@@ -201,12 +212,12 @@ lh_status lh__train_next(lh__trainer *t, lh_batch *out) {
         lh__source *s = &sources->source[i];
         lh__batch *raw = NULL;
 
-        if (lh__loader_next(s->loader, &raw, &t->failure) != LH_OK)
+        if (next(t, s, LH__PHASE_WAIT, &raw) != LH_OK)
             return lh__failed(t);
         if (!raw) {
             s->cycle++;
             if (begin_cycle(t, s, lh__current_epoch(t), 0) != LH_OK ||
-                lh__loader_next(s->loader, &raw, &t->failure) != LH_OK)
+                next(t, s, LH__PHASE_WAIT, &raw) != LH_OK)
                 return lh__failed(t);
         }
         if (take(t, s->loader, raw, out) != LH_OK)
@@ -223,7 +234,7 @@ lh_status lh__eval_next(lh__trainer *t, lh__source *s, lh_batch *out) {
     lh__batch *raw = NULL;
 
     out->n_held = out->n_fields = 0;
-    if (lh__loader_next(s->loader, &raw, &t->failure) != LH_OK)
+    if (next(t, s, "evaluation's data wait", &raw) != LH_OK)
         return lh__failed(t);
     return raw ? take(t, s->loader, raw, out) : LH_SKIP;
 }

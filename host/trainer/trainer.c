@@ -22,10 +22,10 @@ static lh_status check_module(lh__trainer *t) {
     const char *name = t->cast.module->plugin->name, *missing = NULL;
 
     if (t->exports)
-        return m->forward ? LH_OK
-                          : lh__run_fail(t, LH_EPLUGIN,
-                                         "%s does not define forward, which an export records",
-                                         name);
+        return m->forward
+                   ? LH_OK
+                   : lh__run_fail(t, LH_EPLUGIN,
+                                  "%s does not define forward, which an export records", name);
     switch (t->stage) {
     case LH_FIT:
         missing = !m->training_step          ? "training_step"
@@ -63,6 +63,33 @@ static lh_status check_module(lh__trainer *t) {
     return LH_OK;
 }
 
+/* Whether a hook of the module can see what its training_step made, apart from its outputs. */
+static lh_status find_names_end(lh__trainer *t) {
+    static const lh__hook seeing[] = {LH__HOOK_training_step_end,
+                                      LH__HOOK_on_before_zero_grad,
+                                      LH__HOOK_optimizer_zero_grad,
+                                      LH__HOOK_on_before_backward,
+                                      LH__HOOK_backward,
+                                      LH__HOOK_on_after_backward,
+                                      LH__HOOK_optimizer_step,
+                                      LH__HOOK_on_before_optimizer_step,
+                                      LH__HOOK_lr_scheduler_step,
+                                      LH__HOOK_configure_gradient_clipping,
+                                      LH__HOOK_on_train_batch_end,
+                                      LH__HOOK_on_batch_end,
+                                      LH__HOOK_on_save_checkpoint,
+                                      LH__HOOK_get_progress_bar_dict,
+                                      LH__HOOK_on_train_epoch_end,
+                                      LH__HOOK_on_epoch_end,
+                                      LH__HOOK_training_epoch_end,
+                                      LH__HOOK_on_validation_model_zero_grad};
+
+    t->names_end = !((const lh_module *)t->cast.module->hooks)->manual_optimization;
+    for (size_t i = 0; i < sizeof seeing / sizeof *seeing; i++)
+        t->names_end &= !lh__module_has(t, seeing[i]);
+    return LH_OK;
+}
+
 static void on_saved(void *user, const char *path, lh_status status) {
     lh__trainer *t = user;
 
@@ -70,6 +97,10 @@ static void on_saved(void *user, const char *path, lh_status status) {
         snprintf(t->crumb->last, sizeof t->crumb->last, "%s", path);
     if (status == LH_OK && t->logwriter)
         lh__logwriter_saved(t->logwriter, path);
+}
+
+static void explain(void *user, const char *text) {
+    lh__say(user, LH_INFO, "%s", text);
 }
 
 static lh_status make_parts(lh__trainer *t) {
@@ -80,12 +111,18 @@ static lh_status make_parts(lh__trainer *t) {
         .threads = threads > 0 ? threads : (int32_t)sysconf(_SC_NPROCESSORS_ONLN),
         .dtype = o->dtype,
         .seed = t->config->seed,
-        .detect_anomaly = o->detect_anomaly};
+        .detect_anomaly = o->detect_anomaly,
+        .deferred = o->plan && !o->detect_anomaly && !t->exports,
+
+        .products = lh__precision_products(o)};
 
     t->engine = lh__engine_new(&engine, &t->failure);
     if (!t->engine)
         return lh__failed(t);
     lh__engine_set_error(t->engine, &t->failure);
+    if (o->explain_plan)
+        lh__explain(t->engine, explain, t);
+    lh__engine_profile(t->engine, t->lane);
     t->metrics = lh__metrics_new();
     t->outputs = lh__outputs_new();
     t->epoch_outputs = lh__outputs_new();
@@ -94,7 +131,10 @@ static lh_status make_parts(lh__trainer *t) {
     if (!t->metrics || !t->outputs || !t->epoch_outputs || !t->eval_outputs || !t->datasets)
         return lh__run_fail(t, LH_ENOMEM, "out of memory");
     t->writer = lh__writer_new(on_saved, t, &t->failure);
-    return t->writer ? LH_OK : lh__failed(t);
+    if (!t->writer)
+        return lh__failed(t);
+    lh__writer_profile(t->writer, lh__profile_lane(t->profile, "Thread that writes checkpoints"));
+    return LH_OK;
 }
 
 /* DM, callbacks, module. */
@@ -173,7 +213,7 @@ static lh_status configure_optimizers(lh__trainer *t) {
                             "%s: configure_optimizers made no optimizer: call lh_adam, lh_sgd or "
                             "another there",
                             t->cast.module->plugin->name);
-    return LH_OK;
+    return lh__scaler_start(t);
 }
 
 static lh_status fit(lh__trainer *t) {
@@ -246,14 +286,26 @@ static void drain_writer(lh__trainer *t) {
         lh__say(t, LH_ERROR, "%s", e.text);
 }
 
-static void release(lh__trainer *t) {
-    lh__writer_free(t->writer);
+/* Has all helpers finish, so that what they did can be told: their threads end or rest. */
+static void finish(lh__trainer *t) {
+    lh__phase_begin(t->lane, "finish");
     for (int i = 0; i < 4; i++)
         lh__sources_free(&t->sources[i]);
+    drain_writer(t);
+    lh__logwriter_stop(t->logwriter, t->failure.code == LH_OK ? LH_SUCCESS : LH_FAILED);
+    t->logwriter = NULL;
+    lh__phase_end(t->lane);
+    lh__profiling_end(t);
+}
+
+static void release(lh__trainer *t) {
+    lh__writer_free(t->writer);
+    lh__profile_free(t->profile);
     lh__cast_free(&t->cast);
     lh__datasets_free(t->datasets);
     lh__metrics_free(t->metrics);
     lh__meters_free(&t->meters);
+    lh__looks_free(&t->looks);
     lh__outputs_free(t->outputs);
     lh__outputs_free(t->epoch_outputs);
     lh__outputs_free(t->eval_outputs);
@@ -277,6 +329,20 @@ static int32_t exit_code(const lh__trainer *t) {
     if (t->failure.code == LH_EINTR && number)
         return 128 + number;
     return t->has_begun ? 1 : 2;
+}
+
+/* Everything before the stage itself. */
+static lh_status begin(lh__trainer *t, const lh__cast *cast, const char *ckpt_path) {
+    lh_status status = LH_OK;
+
+    lh__phase_begin(t->lane, "set-up");
+    if (make_parts(t) != LH_OK || lh__rundir_make(t) != LH_OK || lh__cast_make(t, cast) != LH_OK ||
+        lh__call_one(t, t->cast.module, LH__HOOK_configure_callbacks) < 0 ||
+        lh__cast_seal(t) != LH_OK || find_names_end(t) != LH_OK || lh__rundir_begin(t) != LH_OK ||
+        prepare(t, ckpt_path) != LH_OK)
+        status = lh__failed(t);
+    lh__phase_end(t->lane);
+    return status;
 }
 
 void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t stage,
@@ -310,10 +376,7 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
     lh__host_tbptt(&t->host);
     lh__host_weights(&t->host);
     t->signals = lh__signals_start(t);
-    if (make_parts(t) == LH_OK && lh__rundir_make(t) == LH_OK && lh__cast_make(t, cast) == LH_OK &&
-        lh__call_one(t, t->cast.module, LH__HOOK_configure_callbacks) >= 0 &&
-        lh__cast_seal(t) == LH_OK && lh__rundir_begin(t) == LH_OK &&
-        prepare(t, ckpt_path) == LH_OK) {
+    if (lh__profiling_start(t) == LH_OK && begin(t, cast, ckpt_path) == LH_OK) {
         if (t->exports)
             lh__export_run(t);
         else if (stage == LH_FIT)
@@ -325,9 +388,7 @@ void lh__trainer_run(const lh__config *config, const lh__cast *cast, int32_t sta
         tell_exception(t);
     if (t->engine)
         tear_down(t);
-    drain_writer(t);
-    lh__logwriter_stop(t->logwriter, t->failure.code == LH_OK ? LH_SUCCESS : LH_FAILED);
-    t->logwriter = NULL;
+    finish(t);
     out->exit_code = exit_code(t);
     out->error = t->failure;
     if (t->log_dir && out->error.code != LH_OK)

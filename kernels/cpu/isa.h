@@ -67,6 +67,18 @@ lh__kernel ISA(max_pool_indices);
 lh__kernel ISA(avg_pool);
 lh__kernel ISA(avg_pool_grad);
 
+/* random.c: whether the call is a dropout whose elements lie in order; its elements [begin, end),
+ * from x to y. */
+bool ISA(drops)(const lh__kernel_call *call);
+void ISA(drop)(const lh__kernel_call *call, const void *x, void *y, int64_t begin, int64_t end);
+
+/* elementwise.c: the row function of a call of one real dtype; NULL: it has none. chain.c: the
+ * rest. */
+lh__row_fn *ISA(row_of)(const lh__kernel_call *call);
+int32_t ISA(may_link)(const lh__kernel_call *call);
+void ISA(run_chain)(const lh__chain *chain);
+void ISA(run_links)(const lh__after *chain, int64_t begin, int64_t n);
+
 void ISA(update)(const lh__update *u);
 double ISA(sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);
 void ISA(scale)(int32_t dtype, void *x, int64_t n, double factor, lh__pool *pool);

@@ -32,16 +32,16 @@ static void draw(lh__philox_key key, int64_t first, uint32_t bits[ELEMENTS]) {
     }
 }
 
-/* Elements drawn in a range, ELEMENTS at a time; ranges begin at multiples of LH__TILE. */
-#define DRAW_LOOP(call, begin, end, value)                     \
-    for (int64_t at = begin; at < end; at += ELEMENTS) {       \
-        int64_t n = end - at < ELEMENTS ? end - at : ELEMENTS; \
-        uint32_t bits[ELEMENTS];                               \
-                                                               \
-        draw((call)->key, at, bits);                           \
-        SIMD for (int64_t j = 0; j < n; j++) {                 \
-            y[at + j] = (value);                               \
-        }                                                      \
+/* Elements drawn in a range, ELEMENTS at a time, the first ones in what is left of their four. */
+#define DRAW_LOOP(call, begin, end, value)                               \
+    for (int64_t at = (begin) & ~(int64_t)3; at < end; at += ELEMENTS) { \
+        int64_t n = end - at < ELEMENTS ? end - at : ELEMENTS;           \
+        uint32_t bits[ELEMENTS];                                         \
+                                                                         \
+        draw((call)->key, at, bits);                                     \
+        SIMD for (int64_t j = at < begin ? begin - at : 0; j < n; j++) { \
+            y[at + j] = (value);                                         \
+        }                                                                \
     }
 
 #define UNIT ((double)(int32_t)bits[j] * 0x1p-24)
@@ -106,6 +106,20 @@ void ISA(normal)(const lh__kernel_call *call) {
 
 void ISA(bernoulli)(const lh__kernel_call *call) {
     run(call, bernoulli_f32, bernoulli_f64, lh__ref_bernoulli);
+}
+
+bool ISA(drops)(const lh__kernel_call *call) {
+    const lh__view *x = call->in[0], *y = call->out;
+
+    return (call->op == LH_OP_DROPOUT || call->op == LH__OP_DROPOUT_MASK) && x->dtype == y->dtype &&
+           (y->dtype == LH_F32 || y->dtype == LH_F64) && lh__view_is_contiguous(x);
+}
+
+void ISA(drop)(const lh__kernel_call *call, const void *x, void *y, int64_t begin, int64_t end) {
+    if (call->out->dtype == LH_F32)
+        drop_f32(call, x, y, begin, end);
+    else
+        drop_f64(call, x, y, begin, end);
 }
 
 void ISA(dropout)(const lh__kernel_call *call) {

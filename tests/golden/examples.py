@@ -171,6 +171,7 @@ example("cnn", "half:28x28;10:", options="--model.dropout 0", dropout=0.0)
 for backbone in ("lenet", "mlp", "resmlp"):
     example(backbone, "half:28x28;10:", folder="classification-task", backbone=backbone)
 example("feature-maps", "half:28x28;10:")
+example("mnist", "half:28x28;10:")
 example("vae", "half:28x28;10:")
 example("resnet", "unit:3x32x32;10:", 8, "--model.width 4 --model.lr 0.0003", width=4, lr=0.0003)
 example("seq2seq", "96:28;14:12")

@@ -169,7 +169,10 @@ static inline int64_t lh_unfreeze(lh_ctx *c, const char *glob) {
     return c->host->set_requires_grad(c, glob, 1);
 }
 
-/* Manual optimization and overridden `backward`: gradients of the loss to the parameters. */
+/* Manual optimization and overridden `backward`: gradients of the loss to the parameters. With
+ * precision 16-mixed it scales the loss itself in manual optimization (that of `backward` is scaled
+ * already), and gradients stay scaled until lh_optimizer_step or a lh_clip_gradients function has
+ * divided them; an update that would not be finite is skipped. */
 static inline lh_status lh_backward(lh_ctx *c, lh_tensor *loss) {
     return c->host->backward(c, loss, 0);
 }

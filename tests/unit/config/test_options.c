@@ -121,9 +121,9 @@ Test(options, bad_values_are_refused) {
 
 Test(options, known_but_not_available_is_said_to_be_so) {
     static const char *const planned[][2] = {
-        {"--precision", "bf16-mixed"}, {"--precision", "16"},   {"--accelerator", "gpu"},
-        {"--accelerator", "cuda"},     {"--devices", "2"},      {"--num_nodes", "2"},
-        {"--strategy", "ddp"},         {"--profiler", "simple"}};
+        {"--precision", "bf16-true"}, {"--precision", "16-true"}, {"--accelerator", "gpu"},
+        {"--accelerator", "cuda"},    {"--devices", "2"},         {"--num_nodes", "2"},
+        {"--strategy", "ddp"},        {"--profiler", "advanced"}};
 
     for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
         refused("is not available in this version", LH_EUNSUPPORTED, NULL,
@@ -139,6 +139,32 @@ Test(options, names_become_final) {
     cr_expect_eq(o.dtype, LH_F64);
     cr_expect(lh__options_given(&o, "precision") && !lh__options_given(&o, "max_steps"));
     lh__options_free(&o);
+}
+
+Test(options, precisions) {
+    static const char *const names[][2] = {
+        {"32", "32-true"},       {"32-true", "32-true"},       {"64", "64-true"},
+        {"bf16", "bf16-mixed"},  {"bf16-mixed", "bf16-mixed"}, {"16", "16-mixed"},
+        {"16-mixed", "16-mixed"}};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        lh__options o = finished(WORDS("--precision", names[i][0], "--max_epochs", "1"));
+
+        cr_expect_str_eq(o.precision, names[i][1]);
+        cr_expect_str_eq(o.float32_matmul_precision, "highest");
+        cr_expect_eq(o.dtype, i == 2 ? LH_F64 : LH_F32);
+        lh__options_free(&o);
+    }
+}
+
+Test(options, products_of_float32) {
+    lh__options o = finished(WORDS("--float32_matmul_precision", "high", "--max_epochs", "1"));
+
+    cr_expect_str_eq(o.float32_matmul_precision, "high");
+    lh__options_free(&o);
+    refused("highest or high", LH_EINVAL, NULL, WORDS("--float32_matmul_precision", "medium"));
+    refused("high is for trainer.precision 32-true", LH_EINVAL, NULL,
+            WORDS("--float32_matmul_precision", "high", "--precision", "16"));
 }
 
 Test(options, fast_dev_run_implies) {

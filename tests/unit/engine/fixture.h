@@ -10,7 +10,9 @@
 
 static inline lh__engine *new_engine(const char *device, int32_t dtype, int32_t threads) {
     lh__error err = {0};
-    lh__engine *e = lh__engine_new(&(lh__engine_options){device, threads, dtype, 42, 0}, &err);
+    lh__engine *e = lh__engine_new(
+        &(lh__engine_options){.device = device, .threads = threads, .dtype = dtype, .seed = 42},
+        &err);
 
     cr_assert_not_null(e, "%s", err.text);
     lh__step_begin(e, LH__PHASE_TRAIN, 0);

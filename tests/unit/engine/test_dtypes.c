@@ -216,7 +216,10 @@ Test(dtypes, a_half_loss) {
 
 Test(dtypes, anomalies_in_halves_are_found) {
     lh__error none = {0};
-    lh__engine *strict = lh__engine_new(&(lh__engine_options){"cpu", 1, LH_F32, 42, 1}, &none);
+    lh__engine *strict = lh__engine_new(
+        &(lh__engine_options){
+            .device = "cpu", .threads = 1, .dtype = LH_F32, .seed = 42, .detect_anomaly = 1},
+        &none);
     lh_tensor *x;
 
     lh__engine_set_error(strict, &none);

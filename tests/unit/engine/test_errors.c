@@ -234,7 +234,10 @@ Test(errors, losses_without_a_gradient) {
 
 Test(errors, anomalies_are_named_where_they_arise) {
     lh__error none = {0};
-    lh__engine *strict = lh__engine_new(&(lh__engine_options){"ref", 1, LH_F32, 42, 1}, &none);
+    lh__engine *strict = lh__engine_new(
+        &(lh__engine_options){
+            .device = "ref", .threads = 1, .dtype = LH_F32, .seed = 42, .detect_anomaly = 1},
+        &none);
     int64_t shape[] = {3};
     lh_tensor *w = lh__param_new(strict, "w", 0, 1, shape, NULL), *loss;
 
@@ -256,7 +259,10 @@ Test(errors, anomalies_are_named_where_they_arise) {
 
 Test(errors, an_infinity_that_was_asked_for_is_no_anomaly) {
     lh__error none = {0};
-    lh__engine *strict = lh__engine_new(&(lh__engine_options){"ref", 1, LH_F32, 42, 1}, &none);
+    lh__engine *strict = lh__engine_new(
+        &(lh__engine_options){
+            .device = "ref", .threads = 1, .dtype = LH_F32, .seed = 42, .detect_anomaly = 1},
+        &none);
     lh_tensor *mask, *x;
 
     lh__step_begin(strict, 0, 0);

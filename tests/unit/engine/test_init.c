@@ -146,7 +146,8 @@ Test(init, eye) {
 /* The value of the first element of a parameter declared after `others` more. */
 static float first_of(const char *name, uint64_t seed, int others) {
     lh__error err = {0};
-    lh__engine *e = lh__engine_new(&(lh__engine_options){"ref", 1, LH_F32, seed, 0}, &err);
+    lh__engine *e = lh__engine_new(
+        &(lh__engine_options){.device = "ref", .threads = 1, .dtype = LH_F32, .seed = seed}, &err);
     lh_init init = {.kind = LH_INIT_NORMAL, .b = 1};
     int64_t n = 4;
     float value;

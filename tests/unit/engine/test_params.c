@@ -97,10 +97,13 @@ Test(params, read_write_assign) {
 Test(params, engines_that_cannot_be) {
     lh__error none = {0};
 
-    cr_expect_null(lh__engine_new(&(lh__engine_options){"tpu", 1, LH_F32, 0, 0}, &none));
+    cr_expect_null(lh__engine_new(
+        &(lh__engine_options){.device = "tpu", .threads = 1, .dtype = LH_F32, .seed = 0}, &none));
     cr_expect(strstr(none.text, "tpu"), "%s", none.text);
     none = (lh__error){0};
-    cr_expect_null(lh__engine_new(&(lh__engine_options){"cpu", 0, LH_F32, 0, 0}, &none));
+    cr_expect_null(lh__engine_new(
+        &(lh__engine_options){.device = "cpu", .threads = 0, .dtype = LH_F32, .seed = 0}, &none));
     none = (lh__error){0};
-    cr_expect_null(lh__engine_new(&(lh__engine_options){"cpu", 1, LH_I64, 0, 0}, &none));
+    cr_expect_null(lh__engine_new(
+        &(lh__engine_options){.device = "cpu", .threads = 1, .dtype = LH_I64, .seed = 0}, &none));
 }

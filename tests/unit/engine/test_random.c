@@ -7,7 +7,8 @@ enum { N = 1000 };
 static void draw(const char *device, uint64_t seed, int32_t phase, uint64_t step, int32_t before,
                  double *out) {
     lh__error err = {0};
-    lh__engine *e = lh__engine_new(&(lh__engine_options){device, 2, LH_F32, seed, 0}, &err);
+    lh__engine *e = lh__engine_new(
+        &(lh__engine_options){.device = device, .threads = 2, .dtype = LH_F32, .seed = seed}, &err);
 
     lh__step_begin(e, phase, step);
     for (int32_t i = 0; i < before; i++)
