@@ -40,8 +40,8 @@ class Contender:
                 self.peak_mib = said["peak_mib"]
                 return said
         self.errors.seek(0)
-        words = [line.strip() for line in self.errors if line.strip()]
-        self.missing = words[-1] if words else f"exit status {self.process.wait()}"
+        lines = [line.strip() for line in self.errors if line.strip()] or [f"exit status {self.process.wait()}"]
+        self.missing = next((line for line in lines if line.startswith("error: ")), lines[-1])
         return None
 
     def warm_up(self, seconds, least):
