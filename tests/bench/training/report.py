@@ -28,25 +28,27 @@ def time(contender):
     if "step_us" not in contender:
         return "-"
     us = contender["step_us"]
-    return f"{us:.0f}us" if us < 1e4 else f"{us / 1e3:.1f}ms" if us < 1e6 else f"{us / 1e6:.2f}s"
+    return f"{us:.0f} us" if us < 1e4 else f"{us / 1e3:.1f} ms" if us < 1e6 else f"{us / 1e6:.2f} s"
 
 
 def head():
-    print(f"{'':<13}{'':<5}{'thr':>3}{'lhost':>9}{'':>5}{'eager':>9}{'ch.last':>9}{'compile':>9}{'Lightng':>9}"
-          f"{'ratio':>8}{'target':>7}{'':>7}{'memory':>8}{'':>7}{'of peak':>9}")
+    peers = "".join(f"{name:>14}" for name in PEERS)
+    print(f"{'':<13}{'':<5}{'thr':>3}{'lhost':>10}{'':<6}{peers}{'ratio':>8}{'target':>7}{'':>6}{'memory':>8}{'':>6}"
+          f"{'of peak':>9}")
 
 
 def line(result):
     """A row of the table, and below it why something was not measured, or that losses disagree."""
     contenders = result["contenders"]
-    cells = [time(contenders.get(name, {})) + "*" * (name == result.get("best")) for name in ("lhost", *PEERS)]
-    spread = contenders.get("lhost", {}).get("spread")
-    print(f"{result['model']:<13}{result['precision'][:4]:<5}{result['threads']:>3}{cells[0]:>9}"
-          f"{'' if spread is None else f' ±{spread:.0%}':<5}" + "".join(f"{cell:>9}" for cell in cells[1:]), end="")
+    ours = contenders["lhost"]
+    spread = f"±{ours['spread']:.0%}" if "spread" in ours else ""
+    peers = [time(contenders.get(name, {})) + "*" * (name == result.get("best")) for name in PEERS]
+    print(f"{result['model']:<13}{result['precision'][:4]:<5}{result['threads']:>3}{time(ours):>10} {spread:<5}"
+          + "".join(f"{peer:>14}" for peer in peers), end="")
     if "ratio" in result:
         target = MODELS[result["model"]].target
-        print(f"{result['ratio']:>7.2f}x{target:>7.1f}{result['ratio'] / target - 1:>+7.0%}"
-              f"{result['memory_ratio']:>7.2f}x{result['memory_ratio'] / MEMORY_TARGET - 1:>+7.0%}", end="")
+        print(f"{result['ratio']:>7.2f}x{target:>7.1f}{result['ratio'] / target - 1:>+6.0%}"
+              f"{result['memory_ratio']:>7.2f}x{result['memory_ratio'] / MEMORY_TARGET - 1:>+6.0%}", end="")
     if result.get("fraction_of_peak"):
         print(f"{result['fraction_of_peak']:>9.0%}", end="")
     print(flush=True)
@@ -60,7 +62,7 @@ def line(result):
 
 def legend():
     print(f"""
-lhost ... Lightng: median time of a step; ± half the range of the rounds' medians; * the fastest peer. ratio: its time
+lhost ... lightning: median time of a step; ± half the range of the rounds' medians; * the fastest peer. ratio: its time
 over lhost's, and how far that is above or below its target. memory: lhost's peak over that of the leanest peer, target
 {MEMORY_TARGET}. of peak: products and convolutions of a step over what the processor can do.""")
 
