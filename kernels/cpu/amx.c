@@ -151,13 +151,11 @@ typedef struct configuration {
     uint8_t rows[16];
 } configuration;
 
-static void begin_tiles(void) {
-    configuration c = {.palette = 1};
-
-    for (int i = 0; i < 8; i++)
-        c.bytes[i] = 64, c.rows[i] = SIDE;
-    _tile_loadconfig(&c);
-}
+/* All eight tiles whole. Not on the stack: some compilers take the instruction to read 8 bytes of
+ * it, and drop the rest. */
+static const configuration whole_tiles = {.palette = 1,
+                                          .bytes = {64, 64, 64, 64, 64, 64, 64, 64},
+                                          .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
 /* Adds the products of two tiles of rows and two of columns to tiles 0 to 3. */
 static inline void add_products(const char *rows, const char *columns) {
@@ -314,7 +312,7 @@ void lh__amx_multiply(const lh__amx_product *p, int64_t i, int64_t i_end, int64_
                       int64_t j_end) {
     const char *columns = p->laid + p->row_strips * p->strip_bytes;
 
-    begin_tiles();
+    _tile_loadconfig(&whole_tiles);
     for (; i < i_end; i += PASS)
         for (int64_t at = j; at < j_end; at++)
             pass_rows(p, p->laid + i * p->strip_bytes, columns + at * p->strip_bytes, i,
