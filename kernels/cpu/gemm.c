@@ -23,7 +23,7 @@ enum {
     FLIPPED_PANELS = 2,         /* the same where results are transposed */
     BLOCK_ROWS = 512,           /* of such a block: laying out a panel is next to nothing then */
     GROUP_ROWS = 8 * MOST_ROWS, /* rows laid out at a time, where they have to be */
-    IN_PLACE_ROWS = 96,         /* with fewer a panel isn't laid out if it needn't be, */
+    IN_PLACE_ROWS = 320,        /* with fewer a panel isn't laid out if it needn't be, */
     IN_PLACE_BYTES = 256 << 10, /* unless it is spread so wide that it comes late */
     LAID_PANELS = 4,            /* rows for as many panels are laid out, */
     LAID_BYTES = 512 << 10,     /* if there is more of them than this */
@@ -39,11 +39,12 @@ enum {
 /* A macro of i for each row; the same with the address it counts from; for each address. */
 #ifdef __AVX512F__
 #define EACH_ROW(_) _(0) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11) _(12) _(13)
-#define EACH_ROW_AT(_)                                                                            \
-    _(0, a0)                                                                                      \
-    _(1, a0)                                                                                      \
-    _(2, a0)                                                                                      \
-    _(3, a3) _(4, a3) _(5, a3) _(6, a6) _(7, a6) _(8, a6) _(9, a9) _(10, a9) _(11, a9) _(12, a12) \
+#define EACH_ROW_AT(_)                                                                   \
+    _(0, a0)                                                                             \
+    _(1, a0)                                                                             \
+    _(2, a0)                                                                             \
+    _(3, a3)                                                                             \
+    _(4, a3) _(5, a3) _(6, a6) _(7, a6) _(8, a6) _(9, a9) _(10, a9) _(11, a9) _(12, a12) \
         _(13, a12)
 #define EACH_ADDRESS(_) _(0, a0) _(3, a3) _(6, a6) _(9, a9) _(12, a12)
 #define ROWS_1_TO_MOST(_) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11) _(12) _(13) _(14)
