@@ -1,7 +1,7 @@
 /* products.c - how fast the cpu device multiplies matrices: against OpenBLAS and against what the
  * cores could do, all measured in this run, interleaved, the fastest of the rounds.
  *
- *     products [--bf16 | --f64] [NAME ...]      only the shapes whose name begins so
+ *     products [--bf16 | --bf16x3 | --f64] [NAME ...]      only the shapes whose name begins so
  *
  * The ceiling is a loop of multiply-adds (of tile products for --bf16) between registers.
  */
@@ -14,11 +14,11 @@
 #include "kernels/kernel.h"
 #include "tests/bench/ceiling.h"
 
-enum { MOST_THREADS = 2, LEAST_ROUNDS = 4, MOST_ROUNDS = 100 };
+enum { MOST_THREADS = 2, TURNS = 3, LEAST_ROUNDS = 2, MOST_ROUNDS = 100 };
 
 /* Short rounds, so that some of them run undisturbed; the time for a shape and a number of threads.
  */
-static const double ROUND_SECONDS = 2e-4, SECONDS = 0.3;
+static const double ROUND_SECONDS = 2e-4, SECONDS = 0.04;
 
 /* c = op(a) op(b): 'T' reads an operand transposed, as LINEAR reads its weight. */
 typedef struct shape {
@@ -139,6 +139,21 @@ static double round_of(const contest *x, void (*fn)(const contest *, int), int t
     return (end - begin) / (double)n;
 }
 
+/* The fastest round of a turn, or `best`. */
+static double fastest(const contest *x, void (*fn)(const contest *, int), int threads,
+                      double best) {
+    double begin = seconds();
+    int rounds = 0;
+
+    while (rounds < LEAST_ROUNDS || (rounds < MOST_ROUNDS && seconds() - begin < SECONDS)) {
+        double t = round_of(x, fn, threads);
+
+        best = t < best ? t : best;
+        rounds++;
+    }
+    return best;
+}
+
 static void *operand(int64_t n, int32_t dtype) {
     size_t size = ((size_t)(n * lh__dtype_size(dtype)) + 63) / 64 * 64;
     void *data = aligned_alloc(64, size);
@@ -153,28 +168,28 @@ static void *operand(int64_t n, int32_t dtype) {
     return data;
 }
 
-static void hold(contest *x, const shape *s, const double ceiling[MOST_THREADS + 1]) {
+static void hold(contest *x, const shape *s, ceiling_kind kind) {
     double flops = 2. * (double)(s->batches * s->m * s->n * s->k);
 
     x->s = s;
     x->a = operand(s->batches * s->m * s->k, x->dtype);
     x->b = operand(s->batches * s->k * s->n, x->dtype);
     x->c = operand(s->batches * s->m * s->n, x->dtype);
-    printf("%-12s %3d x %4d x %4d x %4d %c%c", s->name, (int)s->batches, (int)s->m, (int)s->n,
+    printf("%-12s %2d x %4d x %4d x %4d %c%c", s->name, (int)s->batches, (int)s->m, (int)s->n,
            (int)s->k, s->a, s->b);
     for (int threads = 1; threads <= MOST_THREADS; threads++) {
-        double own = 1e9, blas = 1e9, begin = seconds();
+        double own = 1e9, blas = 1e9, ceiling = 0;
 
-        for (int round = 0;
-             round < LEAST_ROUNDS || (round < MOST_ROUNDS && seconds() - begin < SECONDS);
-             round++) {
-            double t = round_of(x, multiply, threads), u = round_of(x, multiply_blas, threads);
+        /* Not in turns: each's threads would be asleep when its turn comes. */
+        for (int turn = 0; turn < TURNS; turn++) {
+            double most = measured_ceiling(kind, x->pools[threads]);
 
-            own = t < own ? t : own;
-            blas = u < blas ? u : blas;
+            ceiling = most > ceiling ? most : ceiling;
+            own = fastest(x, multiply, threads, own);
+            blas = fastest(x, multiply_blas, threads, blas);
         }
-        printf(" |%9.1f us %7.1f GF/s %6.2f x %4.0f %%", own * 1e6, flops / own * 1e-9, blas / own,
-               100 * flops / own / ceiling[threads]);
+        printf(" |%9.1f us %7.1f GF/s %6.2f x %3.0f %% of %4.0f", own * 1e6, flops / own * 1e-9,
+               blas / own, 100 * flops / own / ceiling, ceiling * 1e-9);
     }
     printf("\n");
     fflush(stdout);
@@ -190,7 +205,6 @@ static int is_named(const shape *s, int n, char **names) {
 
 int main(int argc, char **argv) {
     contest x = {.dtype = LH_F32};
-    double ceiling[MOST_THREADS + 1];
     ceiling_kind kind = CEILING_F32;
 
     if (argc > 1 && strcmp(argv[1], "--bf16") == 0)
@@ -203,18 +217,15 @@ int main(int argc, char **argv) {
         fprintf(stderr, "products: OpenBLAS is not installed\n");
         return 1;
     }
-    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+    for (int threads = 1; threads <= MOST_THREADS; threads++)
         x.pools[threads] = lh__pool_new(threads);
-        ceiling[threads] = measured_ceiling(kind, x.pools[threads]);
-        printf("ceiling of %s, %d thread%s: %.0f GF/s\n", ceiling_name(kind), threads,
-               threads == 1 ? "" : "s", ceiling[threads] * 1e-9);
-    }
-    printf("batches x m x n x k; time, rate, times as fast as OpenBLAS (f%d), of the ceiling; "
-           "1 thread | 2 threads\n",
-           x.dtype == LH_F32 ? 32 : 64);
+    printf(
+        "batches x m x n x k | 1 thread | 2 threads: time, rate, times as fast as OpenBLAS (f%d), "
+        "of the ceiling in GF/s (%s)\n",
+        x.dtype == LH_F32 ? 32 : 64, ceiling_name(kind));
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         if (is_named(&shapes[i], argc - 1, argv + 1))
-            hold(&x, &shapes[i], ceiling);
+            hold(&x, &shapes[i], kind);
     for (int threads = 1; threads <= MOST_THREADS; threads++)
         lh__pool_free(x.pools[threads]);
     return 0;
