@@ -67,6 +67,9 @@ lh__kernel ISA(max_pool_indices);
 lh__kernel ISA(avg_pool);
 lh__kernel ISA(avg_pool_grad);
 
+/* lh__device.runs_after: of MATMUL and LINEAR. */
+int32_t ISA(matmul_runs_after)(const lh__kernel_call *call);
+
 void ISA(update)(const lh__update *u);
 double ISA(sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);
 void ISA(scale)(int32_t dtype, void *x, int64_t n, double factor, lh__pool *pool);

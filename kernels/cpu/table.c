@@ -121,9 +121,20 @@ static lh__kernel *const kernels[LH__OP_LIMIT] = {
     [LH__OP_AVG_POOL_GRAD] = ISA(avg_pool_grad),
 };
 
+static int32_t runs_after(const lh__kernel_call *call) {
+    switch (call->op) {
+    case LH_OP_MATMUL:
+    case LH_OP_LINEAR:
+        return ISA(matmul_runs_after)(call);
+    default:
+        return 0;
+    }
+}
+
 const lh__device ISA(device) = {
     .name = "cpu",
     .kernels = kernels,
+    .runs_after = runs_after,
     .update = ISA(update),
     .sum_squares = ISA(sum_squares),
     .scale = ISA(scale),
