@@ -108,27 +108,52 @@ static inline void transpose(vector_f32 x[SIDE]) {
     }
 }
 
+/* The rows of a tile whose numbers all exist: items of neighbours along k, or, in pairs, two rows
+ * of neighbouring items. */
+static inline __attribute__((always_inline)) void read_tile(vector_f32 x[SIDE], const float *from,
+                                                            int64_t stride, bool pairs, int part) {
+    LH__UNROLL for (int64_t i = 0; i < SIDE; i++) {
+        const float *low = from + (pairs ? 2 * i : i) * stride;
+        __m512i y =
+            narrow(_mm512_loadu_ps(low), _mm512_loadu_ps(pairs ? low + stride : low + SIDE), part);
+
+        x[i] = (vector_f32)(pairs ? interleave(y) : y);
+    }
+}
+
+/* The same where n items and `depth` summands exist, or neither's neighbours are. */
+static void read_part(vector_f32 x[SIDE], const lh__amx_side *s, const float *from, int64_t n,
+                      int64_t depth, bool pairs, int part) {
+    for (int64_t i = 0; i < SIDE; i++) {
+        const float *at = from + (pairs ? 2 * i * s->step : i * s->row);
+
+        if (pairs)
+            x[i] = (vector_f32)interleave(narrow(load(at, 2 * i < depth ? n : 0, 1),
+                                                 load(at + s->step, 2 * i + 1 < depth ? n : 0, 1),
+                                                 part));
+        else
+            x[i] = (vector_f32)narrow(load(at, i < n ? depth : 0, s->step),
+                                      load(at + SIDE * s->step, i < n ? depth - SIDE : 0, s->step),
+                                      part);
+    }
+}
+
 /* One tile of a side: items [first, first + 16), summands [k0, k0 + 32), of which n and depth
  * exist; `turned`: as columns. */
-static inline void lay_tile(char *to, const lh__amx_side *s, int64_t first, int64_t n, int64_t k0,
-                            int64_t depth, bool turned, int part) {
+static void lay_tile(char *to, const lh__amx_side *s, int64_t first, int64_t n, int64_t k0,
+                     int64_t depth, bool turned, int part) {
     const float *from = s->data + first * s->row + k0 * s->step;
     const bool pairs = s->row == 1 && s->step != 1; /* neighbours are items */
     vector_f32 x[SIDE];
 
-    LH__UNROLL for (int64_t i = 0; i < SIDE; i++) {
-        const float *at = from + (pairs ? 2 * i * s->step : i * s->row);
-
-        if (pairs)
-            x[i] = (vector_f32)interleave(
-                narrow(2 * i < depth ? load(at, n, 1) : load(NULL, 0, 1),
-                       2 * i + 1 < depth ? load(at + s->step, n, 1) : load(NULL, 0, 1), part));
-        else if (i < n)
-            x[i] = (vector_f32)narrow(load(at, depth, s->step),
-                                      load(at + SIDE * s->step, depth - SIDE, s->step), part);
-        else
-            x[i] = (vector_f32){0};
-    }
+    if (n < SIDE || depth < STEP || (!pairs && s->step != 1))
+        read_part(x, s, from, n, depth, pairs, part);
+    else if (part == 0 && pairs)
+        read_tile(x, from, s->step, true, 0);
+    else if (part == 0)
+        read_tile(x, from, s->row, false, 0);
+    else
+        read_tile(x, from, pairs ? s->step : s->row, pairs, part);
     if (pairs != turned)
         transpose(x);
     LH__UNROLL for (int64_t i = 0; i < SIDE; i++) {

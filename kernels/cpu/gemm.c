@@ -25,20 +25,26 @@ enum {
     GROUP_ROWS = 8 * MOST_ROWS, /* rows laid out at a time, where they have to be */
     IN_PLACE_ROWS = 96,         /* with fewer a panel isn't laid out if it needn't be, */
     IN_PLACE_BYTES = 256 << 10, /* unless it is spread so wide that it comes late */
+    LAID_PANELS = 4,            /* rows for as many panels are laid out, */
+    LAID_BYTES = 512 << 10,     /* if there is more of them than this */
+    SOON = 8,                   /* rows of panels that are fetched before they are copied */
+    LINE = 64,
     PAGE = 4096,
     TILES_SIDE = 256,    /* of products in bfloat16 */
     JOB_TILES = 8,       /* tiles that a product is cut in, if only across panels; */
+    LEAST_ROWS = 128,    /* and no lower, */
     TILE_WORK = 4 << 20, /* multiply-adds for which there should be a tile in any case */
 };
 
 /* A macro of i for each row; the same with the address it counts from; for each address. */
 #ifdef __AVX512F__
 #define EACH_ROW(_) _(0) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11) _(12) _(13)
-#define EACH_ROW_AT(_)                                                                          \
-    _(0, a0)                                                                                    \
-    _(1, a0)                                                                                    \
-    _(2, a0) _(3, a3) _(4, a3) _(5, a3) _(6, a6) _(7, a6) _(8, a6) _(9, a9) _(10, a9) _(11, a9) \
-        _(12, a12) _(13, a12)
+#define EACH_ROW_AT(_)                                                                            \
+    _(0, a0)                                                                                      \
+    _(1, a0)                                                                                      \
+    _(2, a0)                                                                                      \
+    _(3, a3) _(4, a3) _(5, a3) _(6, a6) _(7, a6) _(8, a6) _(9, a9) _(10, a9) _(11, a9) _(12, a12) \
+        _(13, a12)
 #define EACH_ADDRESS(_) _(0, a0) _(3, a3) _(6, a6) _(9, a9) _(12, a12)
 #define ROWS_1_TO_MOST(_) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11) _(12) _(13) _(14)
 #else
@@ -65,6 +71,27 @@ static int64_t part_of(int64_t n, int64_t most, int64_t step) {
 
 static int64_t parts(int64_t n, int64_t size) {
     return (n + size - 1) / size;
+}
+
+/* Memory that is wanted soon: runs of bytes, `stride` apart. */
+typedef struct ahead {
+    const char *data;
+    int64_t runs, bytes, stride;
+    int64_t run, at, lines; /* how far it is fetched; lines to fetch at a time */
+} ahead;
+
+/* To be fetched in so many turns. */
+static void spread(ahead *x, int64_t turns) {
+    x->lines = parts(x->runs * parts(x->bytes, LINE), turns);
+}
+
+static void fetch(ahead *x) {
+    for (int64_t i = 0; i < x->lines && x->run < x->runs; i++) {
+        __builtin_prefetch(x->data + x->run * x->stride + x->at, 0, 2);
+        x->at += LINE;
+        if (x->at >= x->bytes)
+            x->at = 0, x->run++;
+    }
 }
 
 /* Whether c's rows make the panels: the cheaper way, in quarters of a cycle. A vector's
@@ -99,12 +126,16 @@ void ISA(gemm_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *col
         *rows = *columns = TILES_SIDE;
         return;
     }
-    while (parts(wide, across) * parts(tall, along) < JOB_TILES && across > 2 * panel)
+    while (parts(wide, across) * parts(tall, along) < JOB_TILES && across > LAID_PANELS * panel)
         across = part_of(across, (across + 1) / 2, panel);
-    if (parts(wide, across) * parts(tall, along) < (wanted > 2 ? wanted : 2) && across > panel)
+    if (flipped && parts(wide, across) * parts(tall, along) < wanted)
         across = panel;
-    while (parts(wide, across) * parts(tall, along) < least(wanted > 2 ? wanted : 2, JOB_TILES) &&
-           along > MOST_ROWS)
+    while (parts(wide, across) * parts(tall, along) < least(wanted, JOB_TILES) &&
+           along > LEAST_ROWS)
+        along = part_of(along, (along + 1) / 2, MOST_ROWS);
+    while (parts(wide, across) * parts(tall, along) < 2 && across > panel)
+        across = part_of(across, (across + 1) / 2, panel);
+    while (parts(wide, across) * parts(tall, along) < 2 && along > MOST_ROWS)
         along = part_of(along, (along + 1) / 2, MOST_ROWS);
     *rows = flipped ? across : along;
     *columns = flipped ? along : across;
