@@ -69,6 +69,7 @@ struct walk {
     int64_t step, steps, stride; /* of a job: the first, how many, 1 or -1 */
     int64_t block, spans, span;  /* rows of a block; its tiles in a job, panels of each */
     touched touched[3];
+    lh__products products;
     bool relu, is_back;
 };
 
@@ -160,6 +161,7 @@ static void pack(walk *w, bool is_f64, lh__pool *pool) {
 static void run_cells(walk *w, const lh__kernel_call *call, const cell *cells) {
     const bool is_f64 = call->out->dtype == LH_F64;
 
+    w->products = is_f64 ? LH__PRODUCTS_F32 : call->products;
     w->relu = call->n_ints > 0 && call->ints[0];
     w->width = is_f64 ? PANEL_f64 : PANEL_f32;
     w->piece = w->is_back ? cells[is_f64].back : cells[is_f64].forwards;

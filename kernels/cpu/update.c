@@ -18,6 +18,14 @@ static double gradient_scale(const lh__update *u) {
     return u->options->maximize ? -u->grad_scale : u->grad_scale;
 }
 
+static inline float fma_f32(float a, float b, float c) {
+    return fmaf(a, b, c);
+}
+
+static inline double fma_f64(double a, double b, double c) {
+    return fma(a, b, c);
+}
+
 #define T float
 #define FN(name) name##_f32
 #include "kernels/cpu/update.inc"

@@ -21,16 +21,19 @@ static double state(const place *p, const lh__view *v) {
     return lh__get(v, p->row * p->hidden + p->unit);
 }
 
-/* Gate `gate` of W_hh h + b_hh, h being that before the step: `first` or slot 0 of y. */
-static double hidden_share(const place *p, const lh__view *y, int64_t slots, const lh__view *first,
-                           const lh__view *w, const lh__view *b, int64_t gate) {
+/* Gate `gate` of W_hh h + b_hh, h being that before the step: slot 0 of y, or the initial one. */
+static double hidden_share(const lh__kernel_call *call, const place *p, int64_t slots,
+                           int64_t gate) {
+    const lh__view *y = call->out, *w = call->in[call->n_in - 2], *b = call->in[call->n_in - 1];
+    const lh__products products = y->dtype == LH_F32 ? call->products : LH__PRODUCTS_F32;
     place before = *p;
     double sum = lh__get(b, gate * p->hidden + p->unit);
 
     before.step--;
     for (before.unit = 0; before.unit < p->hidden; before.unit++)
-        sum += lh__get(w, (gate * p->hidden + p->unit) * p->hidden + before.unit) *
-               (p->step ? lh__load(y, at(&before, slots, 0)) : state(&before, first));
+        sum += lh__rounded_product(
+            products, lh__get(w, (gate * p->hidden + p->unit) * p->hidden + before.unit),
+            p->step ? lh__load(y, at(&before, slots, 0)) : state(&before, call->in[1]));
     return sum;
 }
 
@@ -50,8 +53,7 @@ static double sigmoid(double x) {
 typedef void cell_fn(const lh__kernel_call *call, const place *p);
 
 static void rnn_cell(const lh__kernel_call *call, const place *p) {
-    double z = lh__get(call->in[0], at(p, 1, 0)) +
-               hidden_share(p, call->out, 1, call->in[1], call->in[2], call->in[3], 0);
+    double z = lh__get(call->in[0], at(p, 1, 0)) + hidden_share(call, p, 1, 0);
 
     lh__store(call->out, at(p, 1, 0), call->ints[0] ? (z <= 0 ? 0 : z) : tanh(z));
 }
@@ -61,8 +63,7 @@ static void lstm_cell(const lh__kernel_call *call, const place *p) {
     double gate[4], c;
 
     for (int64_t k = 0; k < 4; k++) {
-        double z = lh__get(call->in[0], at(p, 4, k)) +
-                   hidden_share(p, y, 6, call->in[1], call->in[3], call->in[4], k);
+        double z = lh__get(call->in[0], at(p, 4, k)) + hidden_share(call, p, 6, k);
 
         gate[k] = k == 2 ? tanh(z) : sigmoid(z);
         lh__store(y, at(p, 6, 2 + k), gate[k]);
@@ -78,7 +79,7 @@ static void gru_cell(const lh__kernel_call *call, const place *p) {
 
     for (int64_t k = 0; k < 3; k++) {
         x[k] = lh__get(call->in[0], at(p, 3, k));
-        share[k] = hidden_share(p, y, 5, call->in[1], call->in[2], call->in[3], k);
+        share[k] = hidden_share(call, p, 5, k);
     }
     r = sigmoid(x[0] + share[0]);
     z = sigmoid(x[1] + share[1]);
@@ -119,6 +120,7 @@ void lh__ref_gru(const lh__kernel_call *call) {
 static double d_hidden(const lh__kernel_call *call, const place *p, int64_t width, int64_t slots,
                        int64_t first, int64_t gates) {
     const lh__view *w = call->in[call->n_in - 1];
+    const lh__products products = w->dtype == LH_F32 ? call->products : LH__PRODUCTS_F32;
     double sum = lh__get(call->in[0], at(p, width, 0));
     place next = *p;
 
@@ -126,8 +128,8 @@ static double d_hidden(const lh__kernel_call *call, const place *p, int64_t widt
         return sum;
     for (int64_t k = 0; k < gates; k++)
         for (next.unit = 0; next.unit < p->hidden; next.unit++)
-            sum += lh__load(call->out, at(&next, slots, first + k)) *
-                   lh__get(w, (k * p->hidden + next.unit) * p->hidden + p->unit);
+            sum += lh__rounded_product(products, lh__load(call->out, at(&next, slots, first + k)),
+                                  lh__get(w, (k * p->hidden + next.unit) * p->hidden + p->unit));
     return sum;
 }
 
