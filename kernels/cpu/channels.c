@@ -12,6 +12,7 @@
 #include "kernels/cpu/channels.h"
 
 #include "kernels/cpu/lanes.h"
+#include "kernels/cpu/round.h"
 #include "kernels/cpu/sweep.h"
 
 enum {
@@ -85,6 +86,7 @@ static void fill_window(float *x, const float *data, const sweep *s, const cuts 
             p.channels = least(WIDTH, n - k);
             planes_to_lanes(x + k, elements, &p, &w);
         }
+    lh__round_f32(x - at->images * size, at->images * size, s->products, 0);
 }
 
 /* A pass of the convolution: the destinations first + spread j, and the taps that meet them. */
@@ -164,6 +166,7 @@ static void turn_weight(void *arg, int64_t unit) {
                               least(WIDTH, lanes - l), s->row, 1, taps};
 
             planes_to_lanes(turned, WIDTH, &p, &all);
+            lh__round_f32(turned, taps * WIDTH, s->products, 0);
             for (int64_t slot = 0; slot < taps; slot++)
                 store(to + (slot * s->from_c + c) * PANEL + l, load(turned + k->tap[slot] * WIDTH));
         }
@@ -408,6 +411,7 @@ static void weight_unit(void *arg, int64_t unit) {
                 planes_to_lanes(g + i * at.rows * s->to[2] * w->small_block + c, w->small_block, &p,
                                 &rows);
             }
+        lh__round_f32(g, at.images * at.rows * s->to[2] * w->small_block, s->products, 0);
         add_part(w, &at, x, g, &l, w->sums + unit * sums_of_unit(w), large, small, run > first);
     }
     leave_room(&w->rooms, room);

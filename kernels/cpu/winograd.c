@@ -321,7 +321,8 @@ static source source_of(const lh__conv *g, const void *data, bool small, int64_t
 bool ISA(winograd_takes)(const lh__kernel_call *call) {
     lh__conv g = lh__conv_of(call);
 
-    return call->out->dtype == LH_F32 && call->pool && is_of_this_kind(&g);
+    return call->out->dtype == LH_F32 && call->pool && rounding_of(call) == LH__PRODUCTS_F32 &&
+           is_of_this_kind(&g);
 }
 
 bool ISA(winograd)(const lh__kernel_call *call) {

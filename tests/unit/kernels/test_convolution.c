@@ -135,6 +135,25 @@ Test(convolution, agrees_on_random_shapes) {
     }
 }
 
+/* The oracle rounds the operands too: what is left is the rounding of sums. */
+Test(convolution, agrees_with_rounded_operands) {
+    static const int64_t channels[] = {1, 3, 16, 40, 70};
+
+    for (int round = 0; round < 16; round++) {
+        problem p =
+            square(1 + draw_below(2), channels[draw_below(5)], 3 + draw_below(7), 3 + draw_below(7),
+                   channels[draw_below(5)], 1 + draw_below(3), 1 + draw_below(2), draw_below(2));
+
+        for (int k = 0; k < 3; k++) {
+            trial t = trial_for(&p, operators[k], LH_F32, k < 2 && draw_below(2));
+
+            t.call.products = round % 3 ? LH__PRODUCTS_BF16 : LH__PRODUCTS_F16;
+            expect_agreement(&t, "rounded operands");
+            expect_after(&t, "rounded operands");
+        }
+    }
+}
+
 /* The kinds that have loops of their own, with sides and channels that leave remainders. */
 Test(convolution, agrees_on_3x3_of_stride_1) {
     static const int64_t channels[] = {16, 17, 40, 70};
