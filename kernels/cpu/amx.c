@@ -363,6 +363,16 @@ void lh__amx_lay_columns(char *to, const lh__amx_side *s, int64_t k) {
     lay_strip(to, s, 0, k, 0, (k + STEP - 1) / STEP, true, LH__PRODUCTS_BF16);
 }
 
+void lh__amx_lay_rows(char *to, const lh__amx_side *s, int64_t k) {
+    lay_strip(to, s, 0, k, 0, (k + STEP - 1) / STEP, false, LH__PRODUCTS_BF16);
+}
+
+void lh__amx_pair(uint32_t *to, const float *from, const float *next, int64_t n) {
+    for (int64_t i = 0; i < n; i += SIDE)
+        _mm512_storeu_si512(
+            to + i, interleave(narrow(_mm512_loadu_ps(from + i), _mm512_loadu_ps(next + i), 0)));
+}
+
 void lh__amx_begin(void) {
     begin_tiles();
 }

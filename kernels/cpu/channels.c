@@ -289,210 +289,6 @@ static void convolution_unit(void *arg, int64_t unit) {
     leave_room(&k->rooms, room);
 }
 
-#ifdef LH__HAS_TILES
-/* The same in bfloat16 by tiles (amx.h). A strip of rows is laid out for positions of the unit as
- * the taps read them, for at most STEPS steps at once; every strip of columns is laid out once. */
-
-enum {
-    STRIP = LH__AMX_STRIP,
-    STEP_BYTES = STRIP * 64,
-    STEPS = 18, /* laid out at once, but at least a tap's */
-};
-
-typedef struct tiled {
-    convolution k;
-    int64_t blocks;       /* steps of a tap */
-    int64_t strips, rows; /* of columns; of rows in a unit, at most */
-    int64_t taps;         /* laid out at once */
-    char *columns;        /* [strip][slot][step] */
-} tiled;
-
-static void lay_columns(void *arg, int64_t unit) {
-    const tiled *t = arg;
-    const sweep *s = &t->k.s;
-    const int64_t strip = unit / s->g.taps, slot = unit % s->g.taps;
-    const int64_t panel = strip * STRIP / PANEL;
-    const lh__amx_side side = {t->k.panels + (panel * s->g.taps + slot) * s->from_c * PANEL +
-                                   strip * STRIP % PANEL,
-                               least(STRIP, s->to_c - strip * STRIP), 1, PANEL};
-
-    lh__amx_lay_columns(t->columns + unit * t->blocks * STEP_BYTES, &side, s->from_c);
-}
-
-/* Strips of rows: `positions` positions at row[i] - x of the window, taps of slots [slot, slot +
- * taps). Positions that are missing repeat the last. */
-static void lay_rows(const tiled *t, char *to, const uint16_t *narrow, const float *x,
-                     const float *const *row, int64_t positions, int64_t slot, int64_t taps) {
-    for (int64_t i = 0; i < positions; i += STRIP)
-        for (int64_t k = slot; k < slot + taps; k++)
-            for (int64_t block = 0; block < t->blocks; block++, to += STEP_BYTES)
-                for (int64_t r = 0; r < STRIP; r++) {
-                    const float *at = row[least(i + r, positions - 1)];
-
-                    memcpy(to + r * 64,
-                           narrow + (at - x) + t->k.list[k * t->k.s.from_c] + block * 32, 64);
-                }
-}
-
-/* All products of a stripe with all columns: sums[strip of columns][strip of rows][32][32]. */
-static void multiply_stripe(const tiled *t, const stripe *run, const uint16_t *narrow,
-                            const float *x, const float *const *row, int64_t positions, char *laid,
-                            float *sums) {
-    const int64_t rows = (positions + STRIP - 1) / STRIP, square = STRIP * STRIP;
-
-    for (int64_t slot = 0; slot < run->taps; slot += t->taps) {
-        const int64_t taps = least(t->taps, run->taps - slot), steps = taps * t->blocks;
-
-        lay_rows(t, laid, narrow, x, row, positions, run->slot + slot, taps);
-        for (int64_t j = 0; j < t->strips; j++)
-            for (int64_t i = 0; i < rows; i++)
-                lh__amx_strips(laid + i * steps * STEP_BYTES,
-                               t->columns +
-                                   (j * t->k.s.g.taps + run->slot + slot) * t->blocks * STEP_BYTES,
-                               steps, sums + (j * t->rows + i) * square, slot > 0);
-    }
-}
-
-/* Adds sums to the results of each panel, or puts them there. */
-static void place_sums(const tiled *t, const float *sums, int64_t positions, float *const *to,
-                       int64_t panel_size) {
-    for (int64_t j = 0; j < t->strips; j++)
-        for (int64_t i = 0; i < positions; i++) {
-            const float *from = sums + (j * t->rows * STRIP + i) * STRIP;
-            float *y = to[i] + j * STRIP / PANEL * panel_size + j * STRIP % PANEL;
-
-            for (int64_t l = 0; l < STRIP; l += WIDTH)
-                store(y + l, (t->k.begins ? load(y + l) : (vector_f32){0}) + load(from + l));
-        }
-}
-
-static void tiled_unit(void *arg, int64_t unit) {
-    const tiled *t = arg;
-    const convolution *k = &t->k;
-    const sweep *s = &k->s;
-    const part at = part_of(s, &k->c, unit);
-    const int64_t panel_size = k->c.positions * PANEL, size = window_size(&k->c, k->elements);
-    const int64_t height = least(at.rows * s->spread[1], s->to[1] - at.row * s->spread[1]);
-    int64_t room;
-    float *x = enter_room(&k->rooms, &room), *results = x + size;
-    float *sums = results + k->n_panels * panel_size;
-    const float **row = (const float **)(sums + t->strips * t->rows * STRIP * STRIP);
-    float **to = (float **)(row + k->c.positions);
-    uint16_t *narrow = (uint16_t *)(to + k->c.positions);
-    char *laid = (char *)(narrow + size);
-
-    fill_window(x, k->x, s, &k->c, &at, k->elements, 0, s->from_c);
-    for (int64_t i = 0; i < at.images * k->c.window_rows * k->c.columns; i++)
-        lh__amx_narrow(narrow + i * k->elements, k->elements, x + i * k->elements, s->from_c);
-    for (int64_t panel = 0; panel < k->n_panels && k->begins; panel++)
-        begin_results(k, panel, least(PANEL, s->to_c - panel * PANEL), results + panel * panel_size,
-                      k->c.positions);
-    lh__amx_begin();
-    for (const pass *p = k->pass; p < k->pass + k->passes; p++) {
-        const int64_t rows = (height - p->first[0] + s->spread[1] - 1) / s->spread[1];
-        stripe run;
-
-        for (int64_t i = 0; i < rows; i += run.rows) {
-            int64_t positions;
-
-            run = stripe_of(k, &at, p, i, rows);
-            positions = list_rows(k, &at, p, &run, x, results, row, to);
-            if (run.taps == 0 || positions == 0)
-                continue;
-            multiply_stripe(t, &run, narrow, x, row, positions, laid, sums);
-            place_sums(t, sums, positions, to, panel_size);
-        }
-    }
-    lh__amx_end();
-    for (int64_t panel = 0; panel < k->n_panels; panel++)
-        put_results(k, &at, panel, least(PANEL, s->to_c - panel * PANEL),
-                    results + panel * panel_size);
-    leave_room(&k->rooms, room);
-}
-
-/* False, and nothing done: no tiles, or no memory. */
-static bool tiled_convolution(const lh__kernel_call *call, const convolution *k) {
-    tiled t = {.k = *k};
-    convolution *c = &t.k;
-    const sweep *s = &c->s;
-    const int64_t summands = s->from_c * s->g.taps;
-    int64_t panels, columns, laid;
-
-    if (s->products != LH__PRODUCTS_BF16 || !lh__amx_is_there())
-        return false;
-    c->elements = round_up(s->from_c, 32);
-    c->c = cut(s, c->elements, POSITIONS);
-    t.blocks = c->elements / 32;
-    t.strips = (s->to_c + STRIP - 1) / STRIP;
-    t.rows = (c->c.positions + STRIP - 1) / STRIP;
-    t.taps = t.blocks < STEPS ? STEPS / t.blocks : 1;
-    panels = round_up(c->n_panels * summands * PANEL, 16);
-    columns = t.strips * s->g.taps * t.blocks * STEP_BYTES / 4;
-    laid = t.rows * (t.taps < s->g.taps ? t.taps : s->g.taps) * t.blocks * STEP_BYTES / 4;
-    c->panels = rooms_of(&c->rooms, call->pool, panels + columns + summands,
-                         window_size(&c->c, c->elements) * 3 / 2 +
-                             c->c.positions * (c->n_panels * PANEL + 4) +
-                             t.strips * t.rows * STRIP * STRIP + laid + 16);
-    if (!c->panels)
-        return false;
-    t.columns = (char *)(c->panels + panels);
-    c->list = (int32_t *)(c->panels + panels + columns);
-    list_taps(c);
-    lh__pool_run(call->pool, c->n_panels * ((s->from_c + WIDTH - 1) / WIDTH), turn_weight, c);
-    lh__pool_run(call->pool, t.strips * s->g.taps, lay_columns, &t);
-    lh__pool_run(call->pool, c->c.units, tiled_unit, &t);
-    return true;
-}
-#else
-static bool tiled_convolution(const lh__kernel_call *call, const convolution *k) {
-    return false;
-}
-#endif
-
-bool ISA(channels_take)(const lh__kernel_call *call) {
-    const lh__conv g = lh__conv_of(call);
-    const int64_t to_c = call->op == LH_OP_CONV_TRANSPOSE ? g.large_c : g.small_c;
-    const int64_t from_c = call->op == LH_OP_CONV_TRANSPOSE ? g.small_c : g.large_c;
-
-    return call->out->dtype == LH_F32 && call->pool && g.groups == 1 && g.kernel[0] == 1 &&
-           g.large[0] == 1 && g.padding[0] == 0 && g.taps <= MOST_TAPS && to_c >= LEAST_CHANNELS &&
-           from_c * g.taps >= LEAST_CHANNELS &&
-           (from_c > 1 || call->op == LH__OP_CONV_WEIGHT_GRAD) && g.batch > 0 &&
-           lh__volume(g.small) > 0 && lh__volume(g.large) > 0 && g.large[2] <= 4096 &&
-           g.small[2] <= 4096 && to_c * from_c * g.taps <= MOST_PANELS && g.dilation[1] <= 64 &&
-           g.dilation[2] <= 64 && g.padding[1] <= 64 && g.padding[2] <= 64 && g.stride[1] <= 64 &&
-           g.stride[2] <= 64;
-}
-
-bool ISA(channels_conv)(const lh__kernel_call *call) {
-    convolution k = {.s = sweep_of(call),
-                     .x = call->in[0]->data,
-                     .weight = call->in[1]->data,
-                     .bias = call->n_in > 2 ? call->in[2]->data : NULL,
-                     .y = call->out->data,
-                     .after = call->after};
-    const sweep *s = &k.s;
-    const int64_t n = s->from_c * s->g.taps;
-    int64_t panels;
-
-    k.n_panels = (s->to_c + PANEL - 1) / PANEL;
-    if (tiled_convolution(call, &k))
-        return true;
-    k.elements = round_up(s->from_c, WIDTH);
-    k.c = cut(s, k.elements, POSITIONS);
-    panels = k.n_panels * n * PANEL;
-    /* Two pointers of a position are four elements. */
-    k.panels = rooms_of(&k.rooms, call->pool, panels + n,
-                        window_size(&k.c, k.elements) + k.c.positions * (PANEL + 4));
-    if (!k.panels)
-        return false;
-    k.list = (int32_t *)(k.panels + panels);
-    list_taps(&k);
-    lh__pool_run(call->pool, k.n_panels * ((s->from_c + WIDTH - 1) / WIDTH), turn_weight, &k);
-    lh__pool_run(call->pool, k.c.units, convolution_unit, &k);
-    return true;
-}
-
 /* The weight's gradient: a unit is a share of the runs of images with a block of large channels
  * and one of small channels. */
 typedef struct weight_grad {
@@ -622,6 +418,62 @@ static sweep forward_sweep(const lh__kernel_call *call) {
     return sweep_of(&forward);
 }
 
+#ifdef LH__HAS_TILES
+#include "kernels/cpu/channels_tiles.inc"
+#else
+static bool tiled_convolution(const lh__kernel_call *call, const convolution *k) {
+    return false;
+}
+
+static bool tiled_weight(const lh__kernel_call *call, const weight_grad *grad) {
+    return false;
+}
+#endif
+
+bool ISA(channels_take)(const lh__kernel_call *call) {
+    const lh__conv g = lh__conv_of(call);
+    const int64_t to_c = call->op == LH_OP_CONV_TRANSPOSE ? g.large_c : g.small_c;
+    const int64_t from_c = call->op == LH_OP_CONV_TRANSPOSE ? g.small_c : g.large_c;
+
+    return call->out->dtype == LH_F32 && call->pool && g.groups == 1 && g.kernel[0] == 1 &&
+           g.large[0] == 1 && g.padding[0] == 0 && g.taps <= MOST_TAPS && to_c >= LEAST_CHANNELS &&
+           from_c * g.taps >= LEAST_CHANNELS &&
+           (from_c > 1 || call->op == LH__OP_CONV_WEIGHT_GRAD) && g.batch > 0 &&
+           lh__volume(g.small) > 0 && lh__volume(g.large) > 0 && g.large[2] <= 4096 &&
+           g.small[2] <= 4096 && to_c * from_c * g.taps <= MOST_PANELS && g.dilation[1] <= 64 &&
+           g.dilation[2] <= 64 && g.padding[1] <= 64 && g.padding[2] <= 64 && g.stride[1] <= 64 &&
+           g.stride[2] <= 64;
+}
+
+bool ISA(channels_conv)(const lh__kernel_call *call) {
+    convolution k = {.s = sweep_of(call),
+                     .x = call->in[0]->data,
+                     .weight = call->in[1]->data,
+                     .bias = call->n_in > 2 ? call->in[2]->data : NULL,
+                     .y = call->out->data,
+                     .after = call->after};
+    const sweep *s = &k.s;
+    const int64_t n = s->from_c * s->g.taps;
+    int64_t panels;
+
+    k.n_panels = (s->to_c + PANEL - 1) / PANEL;
+    if (tiled_convolution(call, &k))
+        return true;
+    k.elements = round_up(s->from_c, WIDTH);
+    k.c = cut(s, k.elements, POSITIONS);
+    panels = k.n_panels * n * PANEL;
+    /* Two pointers of a position are four elements. */
+    k.panels = rooms_of(&k.rooms, call->pool, panels + n,
+                        window_size(&k.c, k.elements) + k.c.positions * (PANEL + 4));
+    if (!k.panels)
+        return false;
+    k.list = (int32_t *)(k.panels + panels);
+    list_taps(&k);
+    lh__pool_run(call->pool, k.n_panels * ((s->from_c + WIDTH - 1) / WIDTH), turn_weight, &k);
+    lh__pool_run(call->pool, k.c.units, convolution_unit, &k);
+    return true;
+}
+
 bool ISA(channels_weight)(const lh__kernel_call *call) {
     weight_grad w = {.s = forward_sweep(call),
                      .small = call->in[0]->data,
@@ -637,6 +489,8 @@ bool ISA(channels_weight)(const lh__kernel_call *call) {
     w.small_block = round_up((small + w.small_blocks - 1) / w.small_blocks, PANEL);
     w.small_blocks = (small + w.small_block - 1) / w.small_block;
     blocks = w.large_blocks * w.small_blocks;
+    if (tiled_weight(call, &w))
+        return true;
     w.c = cut(&w.s, w.large_block, POSITIONS);
     w.shares = blocks >= UNITS ? 1 : least(UNITS / blocks, w.c.units);
     w.sums = rooms_of(&w.rooms, call->pool, w.shares * blocks * sums_of_unit(&w),
