@@ -60,7 +60,7 @@ double lh__from_bfloat(uint16_t b) {
     return float_of_bits((uint32_t)b << 16);
 }
 
-double lh__product(lh__products products, double x, double y) {
+double lh__rounded_product(lh__products products, double x, double y) {
     double x_high = lh__from_bfloat(lh__to_bfloat(x)), y_high = lh__from_bfloat(lh__to_bfloat(y));
 
     switch (products) {

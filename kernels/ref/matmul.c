@@ -44,7 +44,7 @@ void lh__ref_matmul(const lh__kernel_call *call) {
                 double sum = 0;
 
                 for (int64_t l = 0; l < k; l++)
-                    sum += lh__product(
+                    sum += lh__rounded_product(
                         products,
                         lh__load(&a, a0 + i * a.stride[a.ndim - 2] + l * a.stride[a.ndim - 1]),
                         lh__load(&b, b0 + l * b.stride[b.ndim - 2] + j * b.stride[b.ndim - 1]));
@@ -67,7 +67,7 @@ void lh__ref_linear(const lh__kernel_call *call) {
             double sum = bias ? lh__get(bias, j) : 0;
 
             for (int64_t l = 0; l < in_features; l++)
-                sum += lh__product(products, lh__load(x, base + l * line.stride[0]),
+                sum += lh__rounded_product(products, lh__load(x, base + l * line.stride[0]),
                                    lh__get(weight, j * in_features + l));
             lh__store(call->out, at++, sum);
         }

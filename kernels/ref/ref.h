@@ -17,7 +17,7 @@ uint16_t lh__to_bfloat(double x);
 double lh__from_bfloat(uint16_t b);
 
 /* x y as a call takes products of float32 operands. */
-double lh__product(lh__products products, double x, double y);
+double lh__rounded_product(lh__products products, double x, double y);
 
 /* Element at `offset` (in elements) from the start of the view. */
 double lh__load(const lh__view *v, int64_t offset);
