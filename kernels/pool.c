@@ -1,9 +1,12 @@
 /* pool.c - the thread pool of pool.h.
  *
- * Invariant: a tile of a job is claimed by lowering `left` with a compare-and-swap, and `done`
- * counts the tiles that ended. `left` above 0 means that a job is open; the caller opens the next
- * one only when `done` has reached `tiles`, so whoever holds a claim may read the job. A thread
- * that wakes too late finds nothing left and is not waited for.
+ * Invariant: a tile of a job is claimed by taking it off `left`, a range of tiles, with a
+ * compare-and-swap, and `done` counts the tiles that ended. A range that isn't empty means that a
+ * job is open; the caller opens the next one only when `done` has reached `tiles`, so whoever holds
+ * a claim may read the job. A thread that wakes too late finds nothing left and is not waited for.
+ *
+ * The caller claims from the front and the workers from the back: with two threads the parts of
+ * tensors that jobs share mostly stay in one core's cache.
  */
 #include "kernels/pool.h"
 
@@ -18,14 +21,14 @@
 #define CACHE_LINE 64
 
 struct lh__pool {
-    _Alignas(CACHE_LINE) atomic_int_fast64_t left;
+    _Alignas(CACHE_LINE) atomic_uint_fast64_t left; /* end << 32 | begin */
     _Alignas(CACHE_LINE) atomic_int_fast64_t done;
     _Alignas(CACHE_LINE) atomic_int sleepers;
     atomic_bool stop;
     atomic_int caller_core;
     lh__tile_fn *fn; /* the open job */
     void *arg;
-    int64_t tiles;
+    int64_t first;         /* tile, of those in `left` */
     pthread_mutex_t mutex; /* of sleeping only; guards wakes */
     uint64_t wakes;
     pthread_cond_t wake;
@@ -52,22 +55,35 @@ static int64_t now_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Runs tiles of the open job until none is left. */
-static void take_tiles(lh__pool *p) {
-    int_fast64_t left = atomic_load_explicit(&p->left, memory_order_acquire);
+static uint64_t begin_of(uint64_t range) {
+    return range & UINT32_MAX;
+}
 
-    while (left > 0) {
-        if (!atomic_compare_exchange_weak_explicit(&p->left, &left, left - 1, memory_order_acq_rel,
+static uint64_t end_of(uint64_t range) {
+    return range >> 32;
+}
+
+/* Runs tiles of the open job until none is left. */
+static void take_tiles(lh__pool *p, bool from_front) {
+    const uint64_t first = 1, last = first << 32;
+    uint_fast64_t left = atomic_load_explicit(&p->left, memory_order_acquire);
+
+    while (begin_of(left) < end_of(left)) {
+        uint64_t rest = from_front ? left + first : left - last;
+
+        if (!atomic_compare_exchange_weak_explicit(&p->left, &left, rest, memory_order_acq_rel,
                                                    memory_order_acquire))
             continue;
-        p->fn(p->arg, p->tiles - left);
+        p->fn(p->arg, p->first + (int64_t)(from_front ? begin_of(left) : end_of(left) - 1));
         atomic_fetch_add_explicit(&p->done, 1, memory_order_release);
         left = atomic_load_explicit(&p->left, memory_order_acquire);
     }
 }
 
 static bool has_news(lh__pool *p) {
-    return atomic_load(&p->left) > 0 || atomic_load(&p->stop);
+    uint64_t left = atomic_load(&p->left);
+
+    return begin_of(left) < end_of(left) || atomic_load(&p->stop);
 }
 
 /* Looks for news for SPIN_NS. */
@@ -129,7 +145,7 @@ static void *worker(void *arg) {
         if (!(p->spin && spin_for_news(p)))
             sleep_for_news(p);
         leave_callers_core(p);
-        take_tiles(p);
+        take_tiles(p, false);
     }
     return NULL;
 }
@@ -192,6 +208,17 @@ static void await_tiles(lh__pool *p, int64_t tiles) {
     }
 }
 
+/* Tiles [first, first + tiles), of which `left` can hold the number. */
+static void run_job(lh__pool *p, int64_t first, int64_t tiles) {
+    p->first = first;
+    atomic_store_explicit(&p->caller_core, sched_getcpu(), memory_order_relaxed);
+    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
+    atomic_store(&p->left, (uint64_t)tiles << 32); /* opens the job */
+    wake_sleepers(p);
+    take_tiles(p, true);
+    await_tiles(p, tiles);
+}
+
 void lh__pool_run(lh__pool *p, int64_t tiles, lh__tile_fn *fn, void *arg) {
     if (!p || p->threads == 1 || tiles <= 1) {
         for (int64_t i = 0; i < tiles; i++)
@@ -200,13 +227,8 @@ void lh__pool_run(lh__pool *p, int64_t tiles, lh__tile_fn *fn, void *arg) {
     }
     p->fn = fn;
     p->arg = arg;
-    p->tiles = tiles;
-    atomic_store_explicit(&p->caller_core, sched_getcpu(), memory_order_relaxed);
-    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
-    atomic_store(&p->left, tiles); /* opens the job */
-    wake_sleepers(p);
-    take_tiles(p);
-    await_tiles(p, tiles);
+    for (int64_t first = 0; first < tiles; first += UINT32_MAX)
+        run_job(p, first, tiles - first < UINT32_MAX ? tiles - first : UINT32_MAX);
 }
 
 void *lh__pool_scratch(lh__pool *p, size_t bytes) {

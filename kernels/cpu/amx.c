@@ -108,27 +108,52 @@ static inline void transpose(vector_f32 x[SIDE]) {
     }
 }
 
+/* The rows of a tile whose numbers all exist: items of neighbours along k, or, in pairs, two rows
+ * of neighbouring items. */
+static inline __attribute__((always_inline)) void read_tile(vector_f32 x[SIDE], const float *from,
+                                                            int64_t stride, bool pairs, int part) {
+    LH__UNROLL for (int64_t i = 0; i < SIDE; i++) {
+        const float *low = from + (pairs ? 2 * i : i) * stride;
+        __m512i y =
+            narrow(_mm512_loadu_ps(low), _mm512_loadu_ps(pairs ? low + stride : low + SIDE), part);
+
+        x[i] = (vector_f32)(pairs ? interleave(y) : y);
+    }
+}
+
+/* The same where n items and `depth` summands exist, or neither's neighbours are. */
+static void read_part(vector_f32 x[SIDE], const lh__amx_side *s, const float *from, int64_t n,
+                      int64_t depth, bool pairs, int part) {
+    for (int64_t i = 0; i < SIDE; i++) {
+        const float *at = from + (pairs ? 2 * i * s->step : i * s->row);
+
+        if (pairs)
+            x[i] = (vector_f32)interleave(narrow(load(at, 2 * i < depth ? n : 0, 1),
+                                                 load(at + s->step, 2 * i + 1 < depth ? n : 0, 1),
+                                                 part));
+        else
+            x[i] = (vector_f32)narrow(load(at, i < n ? depth : 0, s->step),
+                                      load(at + SIDE * s->step, i < n ? depth - SIDE : 0, s->step),
+                                      part);
+    }
+}
+
 /* One tile of a side: items [first, first + 16), summands [k0, k0 + 32), of which n and depth
  * exist; `turned`: as columns. */
-static inline void lay_tile(char *to, const lh__amx_side *s, int64_t first, int64_t n, int64_t k0,
-                            int64_t depth, bool turned, int part) {
+static void lay_tile(char *to, const lh__amx_side *s, int64_t first, int64_t n, int64_t k0,
+                     int64_t depth, bool turned, int part) {
     const float *from = s->data + first * s->row + k0 * s->step;
     const bool pairs = s->row == 1 && s->step != 1; /* neighbours are items */
     vector_f32 x[SIDE];
 
-    LH__UNROLL for (int64_t i = 0; i < SIDE; i++) {
-        const float *at = from + (pairs ? 2 * i * s->step : i * s->row);
-
-        if (pairs)
-            x[i] = (vector_f32)interleave(
-                narrow(2 * i < depth ? load(at, n, 1) : load(NULL, 0, 1),
-                       2 * i + 1 < depth ? load(at + s->step, n, 1) : load(NULL, 0, 1), part));
-        else if (i < n)
-            x[i] = (vector_f32)narrow(load(at, depth, s->step),
-                                      load(at + SIDE * s->step, depth - SIDE, s->step), part);
-        else
-            x[i] = (vector_f32){0};
-    }
+    if (n < SIDE || depth < STEP || (!pairs && s->step != 1))
+        read_part(x, s, from, n, depth, pairs, part);
+    else if (part == 0 && pairs)
+        read_tile(x, from, s->step, true, 0);
+    else if (part == 0)
+        read_tile(x, from, s->row, false, 0);
+    else
+        read_tile(x, from, pairs ? s->step : s->row, pairs, part);
     if (pairs != turned)
         transpose(x);
     LH__UNROLL for (int64_t i = 0; i < SIDE; i++) {
@@ -151,15 +176,11 @@ typedef struct configuration {
     uint8_t rows[16];
 } configuration;
 
-static void begin_tiles(void) {
-    configuration c = {.palette = 1};
-
-    for (int i = 0; i < 8; i++)
-        c.bytes[i] = 64, c.rows[i] = SIDE;
-    /* gcc's header says that only the first 8 bytes are read. */
-    __asm__ volatile("" : : "r"(&c) : "memory");
-    _tile_loadconfig(&c);
-}
+/* All eight tiles whole. Not on the stack: some compilers take the instruction to read 8 bytes of
+ * it, and drop the rest. */
+static const configuration whole_tiles = {.palette = 1,
+                                          .bytes = {64, 64, 64, 64, 64, 64, 64, 64},
+                                          .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
 /* Adds the products of two tiles of rows and two of columns to tiles 0 to 3. */
 static inline void add_products(const char *rows, const char *columns) {
@@ -316,7 +337,7 @@ void lh__amx_multiply(const lh__amx_product *p, int64_t i, int64_t i_end, int64_
                       int64_t j_end) {
     const char *columns = p->laid + p->row_strips * p->strip_bytes;
 
-    begin_tiles();
+    _tile_loadconfig(&whole_tiles);
     for (; i < i_end; i += PASS)
         for (int64_t at = j; at < j_end; at++)
             pass_rows(p, p->laid + i * p->strip_bytes, columns + at * p->strip_bytes, i,
@@ -374,7 +395,7 @@ void lh__amx_pair(uint32_t *to, const float *from, const float *next, int64_t n)
 }
 
 void lh__amx_begin(void) {
-    begin_tiles();
+    _tile_loadconfig(&whole_tiles);
 }
 
 void lh__amx_end(void) {

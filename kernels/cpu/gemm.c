@@ -19,21 +19,32 @@ enum {
 #else
     MOST_ROWS = 6, /* 12 sums of 16 registers */
 #endif
-    PANELS = 2,       /* panels side by side in a block of results */
-    BLOCK_ROWS = 512, /* rows of such a block: laying out a panel is next to nothing then */
-    GROUP_ROWS = 4 * MOST_ROWS, /* rows laid out at a time, where they have to be */
-    IN_PLACE_ROWS = 96, /* a panel isn't laid out for fewer rows than this if it needn't be */
+    PANELS = 8, /* side by side in a block of results, which reads the rows once for all of them */
+    FLIPPED_PANELS = 2,         /* the same where results are transposed */
+    BLOCK_ROWS = 512,           /* of such a block: laying out a panel is next to nothing then */
+    GROUP_ROWS = 8 * MOST_ROWS, /* rows laid out at a time, where they have to be */
+    IN_PLACE_ROWS = 96,         /* with fewer a panel isn't laid out if it needn't be, */
+    IN_PLACE_BYTES = 256 << 10, /* unless it is spread so wide that it comes late */
+    LAID_PANELS = 4,            /* rows for as many panels are laid out, */
+    LAID_BYTES = 512 << 10,     /* if there is more of them than this */
+    SOON = 8,                   /* rows of panels that are fetched before they are copied */
+    LINE = 64,
     PAGE = 4096,
-    TILES_SIDE = 256, /* of products in bfloat16 */
+    TILES_SIDE = 256,    /* of products in bfloat16 */
+    JOB_TILES = 8,       /* tiles that a product is cut in, if only across panels; */
+    LEAST_ROWS = 128,    /* and no lower, */
+    TILE_WORK = 4 << 20, /* multiply-adds for which there should be a tile in any case */
 };
 
 /* A macro of i for each row; the same with the address it counts from; for each address. */
 #ifdef __AVX512F__
 #define EACH_ROW(_) _(0) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11) _(12) _(13)
-#define EACH_ROW_AT(_)                                                                         \
-    _(0, a0)                                                                                   \
-    _(1, a0) _(2, a0) _(3, a3) _(4, a3) _(5, a3) _(6, a6) _(7, a6) _(8, a6) _(9, a9) _(10, a9) \
-        _(11, a9) _(12, a12) _(13, a12)
+#define EACH_ROW_AT(_)                                                                            \
+    _(0, a0)                                                                                      \
+    _(1, a0)                                                                                      \
+    _(2, a0)                                                                                      \
+    _(3, a3) _(4, a3) _(5, a3) _(6, a6) _(7, a6) _(8, a6) _(9, a9) _(10, a9) _(11, a9) _(12, a12) \
+        _(13, a12)
 #define EACH_ADDRESS(_) _(0, a0) _(3, a3) _(6, a6) _(9, a9) _(12, a12)
 #define ROWS_1_TO_MOST(_) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11) _(12) _(13) _(14)
 #else
@@ -53,18 +64,43 @@ static int64_t least(int64_t a, int64_t b) {
 
 /* The length of equal parts of n, at most `most` each but for rounding up to `step`. */
 static int64_t part_of(int64_t n, int64_t most, int64_t step) {
-    int64_t parts = (n + most - 1) / most;
+    int64_t count = (n + most - 1) / most;
 
-    return ((n + parts - 1) / parts + step - 1) / step * step;
+    return ((n + count - 1) / count + step - 1) / step * step;
+}
+
+static int64_t parts(int64_t n, int64_t size) {
+    return (n + size - 1) / size;
+}
+
+/* Memory that is wanted soon: runs of bytes, `stride` apart. */
+typedef struct ahead {
+    const char *data;
+    int64_t runs, bytes, stride;
+    int64_t run, at, lines; /* how far it is fetched; lines to fetch at a time */
+} ahead;
+
+/* To be fetched in so many turns. */
+static void spread(ahead *x, int64_t turns) {
+    x->lines = parts(x->runs * parts(x->bytes, LINE), turns);
+}
+
+static void fetch(ahead *x) {
+    for (int64_t i = 0; i < x->lines && x->run < x->runs; i++) {
+        __builtin_prefetch(x->data + x->run * x->stride + x->at, 0, 2);
+        x->at += LINE;
+        if (x->at >= x->bytes)
+            x->at = 0, x->run++;
+    }
 }
 
 /* Whether c's rows make the panels: the cheaper way, in quarters of a cycle. A vector's
- * multiply-add takes two of them, transposing an element one. */
+ * multiply-add takes two of them, transposing an element one, and of c another for its detour. */
 static bool is_flipped(const lh__gemm *g, int64_t width) {
     int64_t across_n = (g->n + width - 1) / width, across_m = (g->m + width - 1) / width;
     int64_t straight = 2 * across_n * g->m * g->k + (g->b_column == 1 ? 0 : g->n * g->k);
     int64_t flipped = 2 * across_m * g->n * g->k + (g->a_row == 1 ? 0 : g->m * g->k) +
-                      (g->adds ? 2 : 1) * g->m * g->n;
+                      (g->adds ? 3 : 2) * g->m * g->n;
 
     return flipped < straight;
 }
@@ -81,16 +117,28 @@ static bool is_for_tiles(const lh__gemm *g) {
 void ISA(gemm_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *columns) {
     const int64_t width = LH__VECTOR_BYTES / size, panel = VECTORS * width;
     const bool flipped = is_flipped(g, width);
-    int64_t *across = flipped ? rows : columns, *along = flipped ? columns : rows;
-    int64_t wide = flipped ? g->m : g->n, tall = flipped ? g->n : g->m;
+    const int64_t wide = flipped ? g->m : g->n, tall = flipped ? g->n : g->m;
+    const int64_t wanted = wide * tall * g->k / TILE_WORK;
+    int64_t across = least(wide, (flipped ? FLIPPED_PANELS : PANELS) * panel);
+    int64_t along = part_of(tall, BLOCK_ROWS, MOST_ROWS);
 
     if (is_for_tiles(g)) {
         *rows = *columns = TILES_SIDE;
         return;
     }
-    *across = wide < 8 * panel ? panel : PANELS * panel;
-    *along = part_of(tall, wide > *across ? BLOCK_ROWS : (tall + 1) / 2, MOST_ROWS);
-    *along = least(*along, BLOCK_ROWS);
+    while (parts(wide, across) * parts(tall, along) < JOB_TILES && across > LAID_PANELS * panel)
+        across = part_of(across, (across + 1) / 2, panel);
+    if (flipped && parts(wide, across) * parts(tall, along) < wanted)
+        across = panel;
+    while (parts(wide, across) * parts(tall, along) < least(wanted, JOB_TILES) &&
+           along > LEAST_ROWS)
+        along = part_of(along, (along + 1) / 2, MOST_ROWS);
+    while (parts(wide, across) * parts(tall, along) < 2 && across > panel)
+        across = part_of(across, (across + 1) / 2, panel);
+    while (parts(wide, across) * parts(tall, along) < 2 && along > MOST_ROWS)
+        along = part_of(along, (along + 1) / 2, MOST_ROWS);
+    *rows = flipped ? across : along;
+    *columns = flipped ? along : across;
 }
 
 #define T float

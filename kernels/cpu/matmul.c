@@ -220,10 +220,11 @@ typedef struct laid_product {
     int64_t rows, columns, tiles_across; /* strips of a tile; tiles side by side */
 } laid_product;
 
-static void lay_out(void *arg, int64_t strip) {
+/* The columns' strips, and the rows' where several tiles read them. */
+static void lay_out(void *arg, int64_t i) {
     const laid_product *l = arg;
 
-    lh__amx_lay_out(&l->x, strip);
+    lh__amx_lay_out(&l->x, l->tiles_across == 1 ? l->x.row_strips + i : i);
 }
 
 static void multiply_laid(void *arg, int64_t tile) {
@@ -240,23 +241,23 @@ static void multiply_laid(void *arg, int64_t tile) {
         t = (part){t.column, t.row, t.n, t.m};
     if (l->p->bias)
         fill_bias(l->p, t);
+    for (int64_t strip = i; l->tiles_across == 1 && strip < i_end; strip++)
+        lh__amx_lay_out(x, strip);
     lh__amx_multiply(x, i, i_end, j, j_end);
     run_after(l->p, t);
 }
 
-/* As many strips as the operands have, but so that there are some tiles. */
+/* Tiles of all columns, which their thread lays out the rows of; there are some if there are rows
+ * for it, else columns are cut, too. */
 static void choose_strips(laid_product *l) {
-    int64_t *longer;
+    const lh__amx_product *x = &l->x;
 
-    l->rows = least(l->x.row_strips, STRIPS), l->columns = least(l->x.column_strips, STRIPS);
-    while ((l->x.row_strips + l->rows - 1) / l->rows *
-                   ((l->x.column_strips + l->columns - 1) / l->columns) <
-               STRIPS &&
-           l->rows * l->columns > 1) {
-        longer = l->rows > l->columns ? &l->rows : &l->columns;
-        *longer = (*longer + 1) / 2;
-    }
-    l->tiles_across = (l->x.column_strips + l->columns - 1) / l->columns;
+    l->rows = least((x->row_strips + STRIPS - 1) / STRIPS, STRIPS);
+    l->rows = l->rows < 2 ? 2 : l->rows;
+    l->columns = x->column_strips;
+    if (x->row_strips <= l->rows)
+        l->columns = (x->column_strips + STRIPS - 1) / STRIPS;
+    l->tiles_across = (x->column_strips + l->columns - 1) / l->columns;
 }
 
 /* False: nothing done; for small and batched products, and without memory. */
@@ -273,7 +274,7 @@ static bool multiply_in_tiles(const product *p, lh__pool *pool) {
     if (!l.x.laid)
         return false;
     choose_strips(&l);
-    lh__pool_run(pool, l.x.row_strips + l.x.column_strips, lay_out, &l);
+    lh__pool_run(pool, l.x.column_strips + (l.tiles_across == 1 ? 0 : l.x.row_strips), lay_out, &l);
     lh__pool_run(pool, (l.x.row_strips + l.rows - 1) / l.rows * l.tiles_across, multiply_laid, &l);
     return true;
 }

@@ -49,11 +49,11 @@ typedef struct tiles {
 
 __attribute__((target("amx-tile,amx-bf16"))) static void bf16_tiles(void) {
     static const uint8_t zeros[1024];
-    tiles t = {.palette = 1};
+    static const tiles whole = {.palette = 1,
+                                .bytes = {64, 64, 64, 64, 64, 64, 64, 64},
+                                .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
-    for (int i = 0; i < 8; i++)
-        t.bytes[i] = 64, t.rows[i] = 16;
-    _tile_loadconfig(&t);
+    _tile_loadconfig(&whole);
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);

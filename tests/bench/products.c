@@ -14,11 +14,11 @@
 #include "kernels/kernel.h"
 #include "tests/bench/ceiling.h"
 
-enum { MOST_THREADS = 2, LEAST_ROUNDS = 4, MOST_ROUNDS = 100 };
+enum { MOST_THREADS = 2, TURNS = 3, LEAST_ROUNDS = 2, MOST_ROUNDS = 100 };
 
 /* Short rounds, so that some of them run undisturbed; the time for a shape and a number of threads.
  */
-static const double ROUND_SECONDS = 2e-4, SECONDS = 0.3;
+static const double ROUND_SECONDS = 2e-4, SECONDS = 0.04;
 
 /* c = op(a) op(b): 'T' reads an operand transposed, as LINEAR reads its weight. */
 typedef struct shape {
@@ -139,6 +139,21 @@ static double round_of(const contest *x, void (*fn)(const contest *, int), int t
     return (end - begin) / (double)n;
 }
 
+/* The fastest round of a turn, or `best`. */
+static double fastest(const contest *x, void (*fn)(const contest *, int), int threads,
+                      double best) {
+    double begin = seconds();
+    int rounds = 0;
+
+    while (rounds < LEAST_ROUNDS || (rounds < MOST_ROUNDS && seconds() - begin < SECONDS)) {
+        double t = round_of(x, fn, threads);
+
+        best = t < best ? t : best;
+        rounds++;
+    }
+    return best;
+}
+
 static void *operand(int64_t n, int32_t dtype) {
     size_t size = ((size_t)(n * lh__dtype_size(dtype)) + 63) / 64 * 64;
     void *data = aligned_alloc(64, size);
@@ -163,15 +178,12 @@ static void hold(contest *x, const shape *s, const double ceiling[MOST_THREADS +
     printf("%-12s %3d x %4d x %4d x %4d %c%c", s->name, (int)s->batches, (int)s->m, (int)s->n,
            (int)s->k, s->a, s->b);
     for (int threads = 1; threads <= MOST_THREADS; threads++) {
-        double own = 1e9, blas = 1e9, begin = seconds();
+        double own = 1e9, blas = 1e9;
 
-        for (int round = 0;
-             round < LEAST_ROUNDS || (round < MOST_ROUNDS && seconds() - begin < SECONDS);
-             round++) {
-            double t = round_of(x, multiply, threads), u = round_of(x, multiply_blas, threads);
-
-            own = t < own ? t : own;
-            blas = u < blas ? u : blas;
+        /* Not in turns: each's threads would be asleep when its turn comes. */
+        for (int turn = 0; turn < TURNS; turn++) {
+            own = fastest(x, multiply, threads, own);
+            blas = fastest(x, multiply_blas, threads, blas);
         }
         printf(" |%9.1f us %7.1f GF/s %6.2f x %4.0f %%", own * 1e6, flops / own * 1e-9, blas / own,
                100 * flops / own / ceiling[threads]);
