@@ -370,3 +370,38 @@ void lh__amx_gemm(const lh__gemm *g) {
                 lh__amx_multiply(&p, 0, p.row_strips, 0, p.column_strips);
             }
 }
+
+void lh__amx_narrow(uint16_t *to, int64_t n_to, const float *from, int64_t n) {
+    for (int64_t i = 0; i < n_to; i += SIDE) {
+        const int64_t left = n_to - i < SIDE ? n_to - i : SIDE;
+
+        _mm256_mask_storeu_epi16(to + i, (__mmask16)((1u << left) - 1),
+                                 (__m256i)_mm512_cvtneps_pbh(load(from + i, n - i, 1)));
+    }
+}
+
+void lh__amx_lay_columns(char *to, const lh__amx_side *s, int64_t k) {
+    lay_strip(to, s, 0, k, 0, (k + STEP - 1) / STEP, true, LH__PRODUCTS_BF16);
+}
+
+void lh__amx_lay_rows(char *to, const lh__amx_side *s, int64_t k) {
+    lay_strip(to, s, 0, k, 0, (k + STEP - 1) / STEP, false, LH__PRODUCTS_BF16);
+}
+
+void lh__amx_pair(uint32_t *to, const float *from, const float *next, int64_t n) {
+    for (int64_t i = 0; i < n; i += SIDE)
+        _mm512_storeu_si512(
+            to + i, interleave(narrow(_mm512_loadu_ps(from + i), _mm512_loadu_ps(next + i), 0)));
+}
+
+void lh__amx_begin(void) {
+    _tile_loadconfig(&whole_tiles);
+}
+
+void lh__amx_end(void) {
+    _tile_release();
+}
+
+void lh__amx_strips(const char *rows, const char *columns, int64_t steps, float *c, bool adds) {
+    multiply_tiles(rows, columns, steps, 1, false, c, STRIP, adds);
+}

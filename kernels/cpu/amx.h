@@ -46,4 +46,20 @@ void lh__amx_lay_out(const lh__amx_product *p, int64_t i);
 /* The results of row strips [i, i_end) and column strips [j, j_end). */
 void lh__amx_multiply(const lh__amx_product *p, int64_t i, int64_t i_end, int64_t j, int64_t j_end);
 
+/* Pieces of the above, for operands that are no matrices in memory. */
+
+/* to[i] = from[i] rounded, i < n; 0 up to n_to. */
+void lh__amx_narrow(uint16_t *to, int64_t n_to, const float *from, int64_t n);
+/* A strip of columns: items [0, LH__AMX_STRIP), of which s->n exist, k summands. */
+void lh__amx_lay_columns(char *to, const lh__amx_side *s, int64_t k);
+/* A strip of rows, likewise. */
+void lh__amx_lay_rows(char *to, const lh__amx_side *s, int64_t k);
+/* to[i] = from[i] and next[i], a pair, rounded; i < n, a multiple of 16. */
+void lh__amx_pair(uint32_t *to, const float *from, const float *next, int64_t n);
+/* Around any number of calls of lh__amx_strips on one thread. */
+void lh__amx_begin(void);
+void lh__amx_end(void);
+/* c (LH__AMX_STRIP squared) = or += a strip of rows by one of columns, both `steps` long. */
+void lh__amx_strips(const char *rows, const char *columns, int64_t steps, float *c, bool adds);
+
 #endif

@@ -11,7 +11,9 @@
  */
 #include "kernels/cpu/channels.h"
 
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/lanes.h"
+#include "kernels/cpu/round.h"
 #include "kernels/cpu/sweep.h"
 
 enum {
@@ -85,6 +87,7 @@ static void fill_window(float *x, const float *data, const sweep *s, const cuts 
             p.channels = least(WIDTH, n - k);
             planes_to_lanes(x + k, elements, &p, &w);
         }
+    lh__round_f32(x - at->images * size, at->images * size, s->products, 0);
 }
 
 /* A pass of the convolution: the destinations first + spread j, and the taps that meet them. */
@@ -164,6 +167,7 @@ static void turn_weight(void *arg, int64_t unit) {
                               least(WIDTH, lanes - l), s->row, 1, taps};
 
             planes_to_lanes(turned, WIDTH, &p, &all);
+            lh__round_f32(turned, taps * WIDTH, s->products, 0);
             for (int64_t slot = 0; slot < taps; slot++)
                 store(to + (slot * s->from_c + c) * PANEL + l, load(turned + k->tap[slot] * WIDTH));
         }
@@ -285,48 +289,6 @@ static void convolution_unit(void *arg, int64_t unit) {
     leave_room(&k->rooms, room);
 }
 
-bool ISA(channels_take)(const lh__kernel_call *call) {
-    const lh__conv g = lh__conv_of(call);
-    const int64_t to_c = call->op == LH_OP_CONV_TRANSPOSE ? g.large_c : g.small_c;
-    const int64_t from_c = call->op == LH_OP_CONV_TRANSPOSE ? g.small_c : g.large_c;
-
-    return call->out->dtype == LH_F32 && call->pool && g.groups == 1 && g.kernel[0] == 1 &&
-           g.large[0] == 1 && g.padding[0] == 0 && g.taps <= MOST_TAPS && to_c >= LEAST_CHANNELS &&
-           from_c * g.taps >= LEAST_CHANNELS &&
-           (from_c > 1 || call->op == LH__OP_CONV_WEIGHT_GRAD) && g.batch > 0 &&
-           lh__volume(g.small) > 0 && lh__volume(g.large) > 0 && g.large[2] <= 4096 &&
-           g.small[2] <= 4096 && to_c * from_c * g.taps <= MOST_PANELS && g.dilation[1] <= 64 &&
-           g.dilation[2] <= 64 && g.padding[1] <= 64 && g.padding[2] <= 64 && g.stride[1] <= 64 &&
-           g.stride[2] <= 64;
-}
-
-bool ISA(channels_conv)(const lh__kernel_call *call) {
-    convolution k = {.s = sweep_of(call),
-                     .x = call->in[0]->data,
-                     .weight = call->in[1]->data,
-                     .bias = call->n_in > 2 ? call->in[2]->data : NULL,
-                     .y = call->out->data,
-                     .after = call->after};
-    const sweep *s = &k.s;
-    const int64_t n = s->from_c * s->g.taps;
-    int64_t panels;
-
-    k.elements = round_up(s->from_c, WIDTH);
-    k.c = cut(s, k.elements, POSITIONS);
-    k.n_panels = (s->to_c + PANEL - 1) / PANEL;
-    panels = k.n_panels * n * PANEL;
-    /* Two pointers of a position are four elements. */
-    k.panels = rooms_of(&k.rooms, call->pool, panels + n,
-                        window_size(&k.c, k.elements) + k.c.positions * (PANEL + 4));
-    if (!k.panels)
-        return false;
-    k.list = (int32_t *)(k.panels + panels);
-    list_taps(&k);
-    lh__pool_run(call->pool, k.n_panels * ((s->from_c + WIDTH - 1) / WIDTH), turn_weight, &k);
-    lh__pool_run(call->pool, k.c.units, convolution_unit, &k);
-    return true;
-}
-
 /* The weight's gradient: a unit is a share of the runs of images with a block of large channels
  * and one of small channels. */
 typedef struct weight_grad {
@@ -408,6 +370,7 @@ static void weight_unit(void *arg, int64_t unit) {
                 planes_to_lanes(g + i * at.rows * s->to[2] * w->small_block + c, w->small_block, &p,
                                 &rows);
             }
+        lh__round_f32(g, at.images * at.rows * s->to[2] * w->small_block, s->products, 0);
         add_part(w, &at, x, g, &l, w->sums + unit * sums_of_unit(w), large, small, run > first);
     }
     leave_room(&w->rooms, room);
@@ -455,6 +418,62 @@ static sweep forward_sweep(const lh__kernel_call *call) {
     return sweep_of(&forward);
 }
 
+#ifdef LH__HAS_TILES
+#include "kernels/cpu/channels_tiles.inc"
+#else
+static bool tiled_convolution(const lh__kernel_call *call, const convolution *k) {
+    return false;
+}
+
+static bool tiled_weight(const lh__kernel_call *call, const weight_grad *grad) {
+    return false;
+}
+#endif
+
+bool ISA(channels_take)(const lh__kernel_call *call) {
+    const lh__conv g = lh__conv_of(call);
+    const int64_t to_c = call->op == LH_OP_CONV_TRANSPOSE ? g.large_c : g.small_c;
+    const int64_t from_c = call->op == LH_OP_CONV_TRANSPOSE ? g.small_c : g.large_c;
+
+    return call->out->dtype == LH_F32 && call->pool && g.groups == 1 && g.kernel[0] == 1 &&
+           g.large[0] == 1 && g.padding[0] == 0 && g.taps <= MOST_TAPS && to_c >= LEAST_CHANNELS &&
+           from_c * g.taps >= LEAST_CHANNELS &&
+           (from_c > 1 || call->op == LH__OP_CONV_WEIGHT_GRAD) && g.batch > 0 &&
+           lh__volume(g.small) > 0 && lh__volume(g.large) > 0 && g.large[2] <= 4096 &&
+           g.small[2] <= 4096 && to_c * from_c * g.taps <= MOST_PANELS && g.dilation[1] <= 64 &&
+           g.dilation[2] <= 64 && g.padding[1] <= 64 && g.padding[2] <= 64 && g.stride[1] <= 64 &&
+           g.stride[2] <= 64;
+}
+
+bool ISA(channels_conv)(const lh__kernel_call *call) {
+    convolution k = {.s = sweep_of(call),
+                     .x = call->in[0]->data,
+                     .weight = call->in[1]->data,
+                     .bias = call->n_in > 2 ? call->in[2]->data : NULL,
+                     .y = call->out->data,
+                     .after = call->after};
+    const sweep *s = &k.s;
+    const int64_t n = s->from_c * s->g.taps;
+    int64_t panels;
+
+    k.n_panels = (s->to_c + PANEL - 1) / PANEL;
+    if (tiled_convolution(call, &k))
+        return true;
+    k.elements = round_up(s->from_c, WIDTH);
+    k.c = cut(s, k.elements, POSITIONS);
+    panels = k.n_panels * n * PANEL;
+    /* Two pointers of a position are four elements. */
+    k.panels = rooms_of(&k.rooms, call->pool, panels + n,
+                        window_size(&k.c, k.elements) + k.c.positions * (PANEL + 4));
+    if (!k.panels)
+        return false;
+    k.list = (int32_t *)(k.panels + panels);
+    list_taps(&k);
+    lh__pool_run(call->pool, k.n_panels * ((s->from_c + WIDTH - 1) / WIDTH), turn_weight, &k);
+    lh__pool_run(call->pool, k.c.units, convolution_unit, &k);
+    return true;
+}
+
 bool ISA(channels_weight)(const lh__kernel_call *call) {
     weight_grad w = {.s = forward_sweep(call),
                      .small = call->in[0]->data,
@@ -470,6 +489,8 @@ bool ISA(channels_weight)(const lh__kernel_call *call) {
     w.small_block = round_up((small + w.small_blocks - 1) / w.small_blocks, PANEL);
     w.small_blocks = (small + w.small_block - 1) / w.small_block;
     blocks = w.large_blocks * w.small_blocks;
+    if (tiled_weight(call, &w))
+        return true;
     w.c = cut(&w.s, w.large_block, POSITIONS);
     w.shares = blocks >= UNITS ? 1 : least(UNITS / blocks, w.c.units);
     w.sums = rooms_of(&w.rooms, call->pool, w.shares * blocks * sums_of_unit(&w),

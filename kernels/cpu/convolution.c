@@ -11,6 +11,7 @@
  */
 #include "kernels/cpu/channels.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/round.h"
 #include "kernels/cpu/sweep.h"
 #include "kernels/cpu/vector.h"
 #include "kernels/cpu/winograd.h"
@@ -177,6 +178,7 @@ typedef struct weight_plan {
     int64_t cut[3], tiles[3]; /* small positions of a tile; how many tiles */
     int64_t extent[3], plane; /* of a large channel in a tile */
     int64_t summands;         /* of one weight's rows: large_c taps */
+    lh__products products;
 } weight_plan;
 
 static void measure_weight(weight_plan *w) {
@@ -314,6 +316,22 @@ static bool is_plain(const lh__kernel_call *call) {
     return dtype == LH_F32 || dtype == LH_F64;
 }
 
+/* The weight, which is read where it lies, as products take it. False: no memory. */
+static bool round_weight(const lh__kernel_call *call, plan *p) {
+    const int64_t n = lh__view_numel(call->in[1]);
+    float *rounded;
+
+    if (p->s.products == LH__PRODUCTS_F32)
+        return true;
+    rounded = lh__pool_scratch(call->pool, (size_t)n * sizeof *rounded);
+    if (!rounded)
+        return false;
+    memcpy(rounded, p->weight, (size_t)n * sizeof *rounded);
+    lh__round_f32(rounded, n, p->s.products, 0);
+    p->weight = rounded;
+    return true;
+}
+
 void ISA(conv)(const lh__kernel_call *call) {
     int64_t size = lh__dtype_size(call->out->dtype);
     product as;
@@ -328,7 +346,7 @@ void ISA(conv)(const lh__kernel_call *call) {
             (ISA(channels_take)(call) && ISA(channels_conv)(call)))
             return;
         p = plan_of(call);
-        if (plan_fits(&p, size)) {
+        if (round_weight(call, &p) && plan_fits(&p, size)) {
             lh__pool_run(call->pool, (p.units + p.grain - 1) / p.grain,
                          size == 4 ? conv_range_f32 : conv_range_f64, &p);
             return;
@@ -359,6 +377,7 @@ void ISA(conv_weight_grad)(const lh__kernel_call *call) {
     product as;
 
     w.g = lh__conv_of(call);
+    w.products = rounding_of(call);
     if (is_plain(call) && as_product(call, &as)) {
         ISA(matmul)(&as.call);
         return;

@@ -20,6 +20,7 @@ typedef struct sweep {
     int64_t count[3];           /* positions j */
     int64_t row, column;        /* of the weight, from channel to channel: to, from */
     int32_t transpose;
+    lh__products products; /* F32 or what operands are rounded to */
 } sweep;
 
 static inline int64_t least(int64_t a, int64_t b) {
@@ -30,9 +31,17 @@ static inline int64_t floor_div(int64_t a, int64_t b) {
     return a / b - (a % b < 0);
 }
 
+/* What the operands of a call are rounded to as they are laid out. In two bfloat16 they are as good
+ * as whole, and taken so. */
+static inline lh__products rounding_of(const lh__kernel_call *call) {
+    const bool rounds = call->out->dtype == LH_F32 && call->products != LH__PRODUCTS_BF16X3;
+
+    return rounds ? call->products : LH__PRODUCTS_F32;
+}
+
 static inline sweep sweep_of(const lh__kernel_call *call) {
     const bool transpose = call->op == LH_OP_CONV_TRANSPOSE;
-    sweep s = {.g = lh__conv_of(call), .transpose = transpose};
+    sweep s = {.g = lh__conv_of(call), .transpose = transpose, .products = rounding_of(call)};
     const lh__conv *g = &s.g;
 
     s.from_c = transpose ? g->small_c : g->large_c;

@@ -40,8 +40,10 @@ static planes planes_of(const lh__conv *g, int64_t image, int64_t small_c, int64
 
 /* Elements i and j of the inputs as the call takes products; only those of float32 are rounded. */
 static double product(const lh__kernel_call *call, int64_t i, int64_t j) {
-    return lh__rounded_product(call->out->dtype == LH_F32 ? call->products : LH__PRODUCTS_F32,
-                           lh__get(call->in[0], i), lh__get(call->in[1], j));
+    const double x = lh__get(call->in[0], i), y = lh__get(call->in[1], j);
+
+    return call->out->dtype == LH_F32 && call->products ? lh__rounded_product(call->products, x, y)
+                                                        : x * y;
 }
 
 static double conv_at(const lh__kernel_call *call, const lh__conv *g, int64_t image, int64_t c,

@@ -118,7 +118,7 @@ Test(convolution, agrees_on_random_shapes) {
     static const int64_t channels[] = {1, 2, 3, 7, 16, 17};
     static const int64_t kernels[] = {1, 2, 3, 4, 5};
 
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 40; round++) {
         problem p = {.axes = 1 + (int32_t)draw_below(3), .n = 1 + draw_below(3)};
 
         p.groups = draw_below(4) ? 1 : 1 + draw_below(3);
@@ -135,13 +135,32 @@ Test(convolution, agrees_on_random_shapes) {
     }
 }
 
+/* The oracle rounds the operands too: what is left is the rounding of sums. */
+Test(convolution, agrees_with_rounded_operands) {
+    static const int64_t channels[] = {1, 3, 16, 40, 70};
+
+    for (int round = 0; round < 10; round++) {
+        problem p =
+            square(1 + draw_below(2), channels[draw_below(5)], 3 + draw_below(7), 3 + draw_below(7),
+                   channels[draw_below(5)], 1 + draw_below(3), 1 + draw_below(2), draw_below(2));
+
+        for (int k = 0; k < 3; k++) {
+            trial t = trial_for(&p, operators[k], LH_F32, k < 2 && draw_below(2));
+
+            t.call.products = round % 3 ? LH__PRODUCTS_BF16 : LH__PRODUCTS_F16;
+            expect_agreement(&t, "rounded operands");
+            expect_after(&t, "rounded operands");
+        }
+    }
+}
+
 /* The kinds that have loops of their own, with sides and channels that leave remainders. */
 Test(convolution, agrees_on_3x3_of_stride_1) {
-    static const int64_t channels[] = {16, 17, 40, 70};
+    static const int64_t channels[] = {16, 17, 40};
 
-    for (int round = 0; round < 16; round++) {
-        problem p = square(1 + draw_below(4), channels[draw_below(4)], 2 + draw_below(9),
-                           2 + draw_below(9), channels[draw_below(4)], 3, 1, draw_below(3));
+    for (int round = 0; round < 12; round++) {
+        problem p = square(1 + draw_below(3), channels[draw_below(3)], 2 + draw_below(7),
+                           2 + draw_below(7), channels[draw_below(3)], 3, 1, draw_below(3));
 
         if (extent(&p, 0) > 1 && extent(&p, 1) > 1)
             check(&p, LH_F32, "3x3");
@@ -150,9 +169,9 @@ Test(convolution, agrees_on_3x3_of_stride_1) {
 
 Test(convolution, agrees_on_what_networks_have) {
     const problem problems[] = {
-        square(1, 3, 32, 32, 64, 3, 1, 1),  square(1, 32, 16, 16, 32, 3, 1, 1),
-        square(2, 64, 8, 8, 70, 3, 2, 1),   square(2, 64, 8, 8, 130, 1, 2, 0),
-        square(2, 140, 4, 4, 150, 3, 1, 1), square(2, 1, 28, 28, 32, 5, 1, 0),
+        square(1, 3, 32, 32, 20, 3, 1, 1),  square(1, 20, 16, 16, 20, 3, 1, 1),
+        square(2, 32, 8, 8, 70, 3, 2, 1),   square(2, 64, 8, 8, 130, 1, 2, 0),
+        square(1, 140, 4, 4, 70, 3, 1, 1),  square(2, 1, 28, 28, 32, 5, 1, 0),
         square(1, 32, 12, 12, 16, 5, 1, 0), square(2, 32, 14, 14, 20, 4, 2, 1),
         square(2, 1, 28, 28, 32, 4, 2, 1),  square(2, 64, 7, 7, 1, 7, 1, 0),
     };
