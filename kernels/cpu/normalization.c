@@ -6,10 +6,11 @@
 #include "kernels/cpu/isa.h"
 
 enum {
-    CHUNK = 4096,  /* elements summed in T before double takes over */
-    COLUMNS = 256, /* channels side by side */
-    ROWS = 64,     /* rows summed in T before double takes over */
-    PIECE = 2048,  /* elements of rows that what follows them gets at once */
+    CHUNK = 4096,      /* elements summed in T before double takes over */
+    COLUMNS = 256,     /* channels side by side */
+    SIDE_BY_SIDE = 64, /* at most, channels of short runs whose sums are taken at once */
+    ROWS = 64,         /* rows summed in T before double takes over */
+    PIECE = 2048,      /* elements of rows that what follows them gets at once */
 };
 
 /* x (n, channels, inner), or n rows of `channels` columns. NULL: not given. */
@@ -19,7 +20,15 @@ typedef struct norm {
     int64_t n, channels, inner, parts;
     double count, eps; /* count: elements of a channel */
     bool rms;
+    const lh__after *after;
 } norm;
+
+/* Channels whose runs make up a stretch of memory worth reading in order. */
+static int64_t side_by_side(const norm *p) {
+    const int64_t n = CHUNK / p->inner;
+
+    return n < 1 ? 1 : n < SIDE_BY_SIDE ? n : SIDE_BY_SIDE;
+}
 
 #define T float
 #define FN(name) name##_f32
@@ -54,16 +63,19 @@ static norm channels_of(const lh__kernel_call *call, const lh__view *x) {
     if (p.channels == 1)
         p.inner *= p.n, p.n = 1;
     p.eps = call->n_reals ? call->reals[0] : 0;
+    p.after = call->after;
     return p;
 }
 
 /* Runs `runs` on channels, `columns` on blocks of them where they are neighbours. */
 static void over_channels(const lh__kernel_call *call, const norm *p, lh__range_fn *runs,
                           lh__range_fn *columns) {
-    int64_t blocks = (p->channels + COLUMNS - 1) / COLUMNS;
+    int64_t blocks = (p->channels + COLUMNS - 1) / COLUMNS, grain;
 
+    grain = 1 + LH__TILE / (p->n * p->inner + 1);
     if (p->inner > 1)
-        lh__for_ranges(call->pool, p->channels, 1 + LH__TILE / (p->n * p->inner + 1), runs, p);
+        lh__for_ranges(call->pool, p->channels, grain > side_by_side(p) ? grain : side_by_side(p),
+                       runs, p);
     else
         lh__for_ranges(call->pool, blocks, 1 + LH__TILE / (p->n * COLUMNS + 1), columns, p);
 }
@@ -101,6 +113,10 @@ void ISA(channel_norm)(const lh__kernel_call *call) {
         apply(call, &p);
     else
         lh__ref_channel_norm(call);
+}
+
+int32_t ISA(channel_norm_runs_after)(const lh__kernel_call *call) {
+    return is_plain(call);
 }
 
 void ISA(channel_sums)(const lh__kernel_call *call) {

@@ -133,6 +133,12 @@ static int32_t runs_after(const lh__kernel_call *call) {
     case LH__OP_LAYER_NORM_GRAD:
     case LH__OP_RMS_NORM_GRAD:
         return ISA(layer_norm_runs_after)(call);
+    case LH_OP_CONV:
+    case LH_OP_CONV_TRANSPOSE:
+        return ISA(conv_runs_after)(call);
+    case LH__OP_CHANNEL_NORM:
+    case LH__OP_CHANNEL_NORM_GRAD:
+        return ISA(channel_norm_runs_after)(call);
     default:
         return 0;
     }

@@ -123,6 +123,21 @@ def example(name, fields, batch_size=4, options="", metrics=("train_loss",), fol
     EXAMPLES_TO_TRY[name] = lambda: trajectory(folder, fields, batch_size, options, metrics, arguments)
 
 
+def configure(model, steps):
+    """The optimizers of a model that is to train for so many steps, and the schedulers that go on at every step."""
+    model._trainer = types.SimpleNamespace(estimated_stepping_batches=steps)
+    configured = model.configure_optimizers()
+    schedulers = []
+    if isinstance(configured, dict):
+        schedule, configured = configured["lr_scheduler"], configured["optimizer"]
+        schedulers = [schedule["scheduler"]] if schedule.get("interval") == "step" else []
+    if isinstance(configured, tuple) and isinstance(configured[0], list):
+        configured = configured[0]  # beside schedules of epochs
+    optimizers = list(configured) if isinstance(configured, (list, tuple)) else [configured]
+    model.optimizers = lambda: optimizers if len(optimizers) > 1 else optimizers[0]
+    return optimizers, schedulers
+
+
 def trajectory(name, fields, batch_size, options, metrics, arguments):
     model = load(name).LitModel(**arguments).double()
     logged = {metric: [] for metric in metrics}
@@ -133,16 +148,7 @@ def trajectory(name, fields, batch_size, options, metrics, arguments):
 
     model.log = log
     fill(model)
-    model._trainer = types.SimpleNamespace(estimated_stepping_batches=STEPS)
-    configured = model.configure_optimizers()
-    schedulers = []
-    if isinstance(configured, dict):
-        schedule, configured = configured["lr_scheduler"], configured["optimizer"]
-        schedulers = [schedule["scheduler"]] if schedule.get("interval") == "step" else []
-    if isinstance(configured, tuple) and isinstance(configured[0], list):
-        configured = configured[0]  # beside schedules of epochs
-    optimizers = list(configured) if isinstance(configured, (list, tuple)) else [configured]
-    model.optimizers = lambda: optimizers if len(optimizers) > 1 else optimizers[0]
+    optimizers, schedulers = configure(model, STEPS)
     model.manual_backward = lambda loss: loss.backward()
     model.toggle_optimizer = model.untoggle_optimizer = lambda optimizer: None
     model.train()

@@ -31,8 +31,8 @@ Test(index, copies_and_casts_agree) {
 }
 
 /* A reshape of what is no view: the elements in the order of x. */
-/* Matrices whose columns lie a multiple of 1 KiB apart, among other axes, of lengths that tiles don't
- * divide; and the same of columns nearby. */
+/* Matrices whose columns lie a multiple of 1 KiB apart, among other axes, of lengths that tiles
+ * don't divide; and the same of columns nearby. */
 Test(index, transposed_copies_agree) {
     static const struct {
         int64_t shape[4];
