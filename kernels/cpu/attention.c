@@ -22,6 +22,7 @@ enum {
 typedef struct job {
     lh__attention a;
     lh__philox_key key;
+    lh__products products;
     lh__view y, g, dq, dk, dv;
     void *log_sum; /* (n heads t) */
     bool whole;    /* a tile is a head, all gradients; else a block of queries or keys */
@@ -67,7 +68,7 @@ static int64_t element(const job *w, block b, int64_t r) {
     return ((b.n * w->a.heads + b.head) * w->a.t + b.q + r) * w->a.s + b.k;
 }
 
-/* Whether the keys of column c, or not those of row r, are seen, for all of a row's columns. */
+/* Columns of a block that row r sees. */
 static int64_t seen_of(const job *w, block b, int64_t r) {
     int64_t seen = lh__attention_seen(&w->a, b.q + r, w->a.s) - b.k;
 
@@ -105,7 +106,7 @@ static void *behind(const lh__view *vector, int64_t elements) {
 }
 
 void ISA(attention)(const lh__kernel_call *call) {
-    job w = {.a = lh__attention_of(call, 0), .key = call->key};
+    job w = {.a = lh__attention_of(call, 0), .key = call->key, .products = call->products};
     int64_t heads = w.a.n * w.a.heads;
 
     if (!is_plain(call, 4)) {
@@ -119,7 +120,10 @@ void ISA(attention)(const lh__kernel_call *call) {
 }
 
 void ISA(attention_grad)(const lh__kernel_call *call) {
-    job w = {.a = lh__attention_of(call, 2), .key = call->key, .g = *call->in[0]};
+    job w = {.a = lh__attention_of(call, 2),
+             .key = call->key,
+             .products = call->products,
+             .g = *call->in[0]};
     const lh__attention *a = &w.a;
     int64_t heads = a->n * a->heads, tiles = heads;
 

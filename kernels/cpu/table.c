@@ -152,7 +152,6 @@ const lh__device ISA(device) = {
     .ready_link = ISA(ready_link),
     .run_chain = ISA(run_chain),
     .run_links = ISA(run_links),
-    .runs_after = runs_after,
     .update = ISA(update),
     .sum_squares = ISA(sum_squares),
     .scale = ISA(scale),

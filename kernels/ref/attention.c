@@ -14,6 +14,7 @@ enum { FEATURES = 64 }; /* of a result, added up side by side */
 typedef struct job {
     lh__attention a;
     lh__philox_key key;
+    lh__products products;
     const lh__view *g;
     lh__view y, log_sum; /* (n heads t) */
 } job;
@@ -33,11 +34,12 @@ static double at(const lh__view *v, place p, int64_t position, int64_t feature) 
 }
 
 /* The product of row i of x and row j of y. */
-static double dot(const lh__view *x, const lh__view *y, place p, int64_t i, int64_t j) {
+static double dot(lh__products products, const lh__view *x, const lh__view *y, place p, int64_t i,
+                  int64_t j) {
     double sum = 0;
 
     for (int64_t l = 0; l < x->shape[3]; l++)
-        sum += at(x, p, i, l) * at(y, p, j, l);
+        sum += lh__ref_product(products, at(x, p, i, l), at(y, p, j, l));
     return sum;
 }
 
@@ -47,7 +49,7 @@ static double score(const job *w, place p, int64_t i, int64_t j) {
     if (j >= lh__attention_seen(a, i, a->s) ||
         (a->mask && a->mask->dtype == LH_BOOL && at(a->mask, p, i, j) == 0))
         return -INFINITY;
-    return a->scale * dot(a->q, a->k, p, i, j) +
+    return a->scale * dot(w->products, a->q, a->k, p, i, j) +
            (a->mask && a->mask->dtype != LH_BOOL ? at(a->mask, p, i, j) : 0);
 }
 
@@ -87,7 +89,7 @@ static void combine(const job *w, place p, const lh__view *y, const lh__view *x,
                 double by = across ? f(w, p, j, i) : f(w, p, i, j);
 
                 for (int64_t l = 0; l < n; l++)
-                    sum[l] += by * at(x, p, j, from + l);
+                    sum[l] += lh__ref_product(w->products, by, at(x, p, j, from + l));
             }
             for (int64_t l = 0; l < n; l++)
                 lh__store(y, offset(y, p, i, from + l), sum[l]);
@@ -108,13 +110,19 @@ static double kept_weight(const job *w, place p, int64_t i, int64_t j) {
 
 /* scale weight (what arrives at it - the sum of weights times what arrives at them) */
 static double score_grad(const job *w, place p, int64_t i, int64_t j) {
-    double arrives = dot(w->g, w->a.v, p, i, j) * kept(w, p, i, j);
+    double arrives = dot(w->products, w->g, w->a.v, p, i, j) * kept(w, p, i, j);
+    double all = dot(LH__PRODUCTS_F32, w->g, &w->y, p, i, i);
 
-    return w->a.scale * weight(w, p, i, j) * (arrives - dot(w->g, &w->y, p, i, i));
+    return w->a.scale * weight(w, p, i, j) * (arrives - all);
+}
+
+/* Only those of float32 operands are rounded. */
+static lh__products products_of(const lh__kernel_call *call) {
+    return call->out->dtype == LH_F32 ? call->products : LH__PRODUCTS_F32;
 }
 
 void lh__ref_attention(const lh__kernel_call *call) {
-    job w = {.a = lh__attention_of(call, 0), .key = call->key};
+    job w = {.a = lh__attention_of(call, 0), .key = call->key, .products = products_of(call)};
     int64_t rows = w.a.n * w.a.heads * w.a.t;
 
     w.y = lh__attention_part(&w.a, call->out, 0, w.a.t, w.a.e);
@@ -128,7 +136,10 @@ void lh__ref_attention(const lh__kernel_call *call) {
 }
 
 void lh__ref_attention_grad(const lh__kernel_call *call) {
-    job w = {.a = lh__attention_of(call, 2), .key = call->key, .g = call->in[0]};
+    job w = {.a = lh__attention_of(call, 2),
+             .key = call->key,
+             .products = products_of(call),
+             .g = call->in[0]};
     const lh__attention *a = &w.a;
     int64_t heads = a->n * a->heads, rows = heads * a->t;
     lh__view dq = lh__attention_part(a, call->out, 0, a->t, a->d);

@@ -3,6 +3,7 @@
  * JSON: {"step_ms": MEDIAN}.
  *
  *     gpt [--threads N] [--steps N] [--layers N] [--width N] [--heads N] [--context N] [--batch N]
+ *         [--bf16 1]
  */
 #include "engine/optimizer.h"
 
@@ -151,13 +152,13 @@ int main(int argc, char **argv) {
                                                 .eps = 1e-8,
                                                 .weight_decay = 0.1};
     gpt m = {.layers = 4, .width = 128, .heads = 4, .context = 64, .batch = 12};
-    int64_t steps = 100, warm_up = 5, threads = 1, n;
+    int64_t steps = 100, warm_up = 5, threads = 1, bf16 = 0, n;
     const struct {
         const char *name;
         int64_t *value;
-    } all[] = {{"--threads", &threads}, {"--steps", &steps},    {"--layers", &m.layers},
-               {"--width", &m.width},   {"--heads", &m.heads},  {"--context", &m.context},
-               {"--batch", &m.batch},   {"--warm_up", &warm_up}};
+    } all[] = {{"--threads", &threads}, {"--steps", &steps},     {"--layers", &m.layers},
+               {"--width", &m.width},   {"--heads", &m.heads},   {"--context", &m.context},
+               {"--batch", &m.batch},   {"--warm_up", &warm_up}, {"--bf16", &bf16}};
     lh_optimizer *adamw = NULL;
     int64_t *text;
     double *times;
@@ -167,6 +168,7 @@ int main(int argc, char **argv) {
             if (strcmp(argv[i], all[k].name) == 0)
                 *all[k].value = atoll(argv[i + 1]);
     options.threads = (int32_t)threads;
+    options.products = bf16 ? LH__PRODUCTS_BF16 : LH__PRODUCTS_F32;
     n = m.batch * m.context;
     text = malloc((size_t)(n + 1) * sizeof *text);
     times = malloc((size_t)steps * sizeof *times);

@@ -18,7 +18,7 @@ static void teardown(void) {
 TestSuite(attention, .init = setup, .fini = teardown);
 TestSuite(rope, .init = setup, .fini = teardown);
 
-enum { B = 2, T = 5, S = 7, D = 3, E = 4 };
+enum { B = 2, T = 5, S = 7, D = 3, E = 4, HEADS = 2, ALL = B * T * HEADS * D };
 
 static lh_tensor *normal(int32_t ndim, const int64_t *shape) {
     int64_t ints[1 + LH_MAX_DIMS] = {LH_F64};
@@ -149,6 +149,48 @@ Test(attention, drops_weights_in_training_only) {
         away = fmax(away, fabs(data(plain)[i] - 1.0));
     }
     cr_expect_gt(away, 1e-3);
+}
+
+/* The gradients to q, k and v of a call with heads that were split by views, one after another. */
+static void gradients(lh_tensor *const *qkv, lh_tensor *mask, double p, int32_t again,
+                      double out[3][ALL]) {
+    lh_tensor *in[4] = {NULL, NULL, NULL, mask}, *y, *g;
+
+    lh__step_begin(e, LH__PHASE_TRAIN, 3);
+    for (int i = 0; i < 3; i++)
+        in[i] = call(e, LH_OP_PERMUTE, TENSORS(qkv[i]), INTS(0, 2, 1, 3), NONE);
+    y = call(e, LH_OP_ATTENTION, mask ? 4 : 3, in, INTS(1), REALS(0.8, p));
+    g = call(e, LH_OP_PERMUTE, TENSORS(y), INTS(0, 2, 1, 3), NONE);
+    cr_assert_not_null(g, "%s", err.text);
+    cr_expect(g->view.stride[1] == HEADS * D && g->view.stride[2] == D, "heads aren't joined");
+    y = call(e, LH_OP_SUM, TENSORS(call(e, LH_OP_SQUARE, TENSORS(y), NONE, NONE)), INTS(0), NONE);
+    for (int i = 0; i < 3; i++) {
+        g = lh__grad_of(e, y, qkv[i], again);
+        memcpy(out[i], data(call(e, LH_OP_CONTIGUOUS, TENSORS(g), NONE, NONE)), sizeof out[i]);
+    }
+}
+
+/* What create_graph writes out in operators is what the kernel computes, dropout included. */
+Test(attention, gradients_that_can_be_derived_again_are_the_kernels) {
+    static const lh_init init = {.struct_size = sizeof init, .kind = LH_INIT_NORMAL, .b = 1};
+    const int64_t shape[] = {B, T, HEADS, D};
+    const uint8_t keeps[T * T] = {[5] = 1, [10] = 1, [12] = 1, [16] = 1, [17] = 1, [21] = 1};
+    lh_tensor *qkv[3], *keep;
+    double kernel[3][ALL], operators[3][ALL];
+
+    qkv[0] = lh__param_new(e, "q", 0, 4, shape, &init);
+    qkv[1] = lh__param_new(e, "k", 0, 4, shape, &init);
+    qkv[2] = lh__param_new(e, "v", 0, 4, shape, &init);
+    keep = lh__buffer_new(e, "keep", LH_BOOL, 2, (int64_t[]){T, T}, 0);
+    cr_assert_eq(lh__params_seal(e), LH_OK);
+    cr_assert_eq(lh__tensor_write(e, keep, keeps, sizeof keeps), LH_OK);
+    for (int i = 0; i < 4; i++) {
+        gradients(qkv, i % 2 ? keep : NULL, i / 2 ? 0.4 : 0, 0, kernel);
+        gradients(qkv, i % 2 ? keep : NULL, i / 2 ? 0.4 : 0, 1, operators);
+        for (int k = 0; k < 3; k++)
+            for (int j = 0; j < ALL; j++)
+                cr_expect_float_eq(kernel[k][j], operators[k][j], 1e-12);
+    }
 }
 
 /* The call must have failed with this code and a text that holds both parts. */

@@ -33,17 +33,22 @@ static lh__view mask_of(const about *a) {
     return mask;
 }
 
-static void set(trial *t, const about *a) {
+static void set(trial *t, const about *a, lh__products products) {
     t->call.n_ints = t->call.n_reals = 2;
     t->ints[0] = a->causal, t->ints[1] = a->before;
     t->reals[0] = 1 / sqrt((double)a->size[D] + 1), t->reals[1] = a->p;
     t->call.ints = t->ints, t->call.reals = t->reals;
     t->call.key = (lh__philox_key){5, 6, 7};
-    t->ulps = 8, t->size = 60;
+    t->call.products = products;
+    /* Weights are rounded before they are normalized, or after. */
+    t->ulps = products == LH__PRODUCTS_F32 || a->dtype == LH_F64 ? 8
+              : products == LH__PRODUCTS_BF16X3                  ? 40
+                                                                 : 4000;
+    t->size = 60;
 }
 
 /* The call, then its gradient, on the same devices. */
-static void check(const about *a) {
+static void check(const about *a, lh__products products) {
     const int64_t *n = a->size, heads = n[N] * n[HEADS];
     int64_t results = heads * n[T] * (n[E] + 1);
     int64_t gradients = heads * (n[T] * n[D] + n[S] * (n[D] + n[E]));
@@ -55,12 +60,12 @@ static void check(const about *a) {
     if (a->mask)
         mask = mask_of(a);
     t.in[0] = &q, t.in[1] = &k, t.in[2] = &v, t.in[3] = &mask;
-    set(&t, a);
+    set(&t, a, products);
     expect_agreement(&t, "attention");
     vector = run_trial(&t, lh__device_ref(), NULL);
     d.in[0] = &g, d.in[1] = &vector;
     d.in[2] = &q, d.in[3] = &k, d.in[4] = &v, d.in[5] = &mask;
-    set(&d, a);
+    set(&d, a, products);
     expect_agreement(&d, "attention_grad");
 }
 
@@ -77,7 +82,7 @@ Test(attention, agrees_on_shapes_layouts_and_masks) {
 
         for (int i = 0; i < SIZES; i++)
             a.size[i] = i < T ? 1 + draw_below(3) : sizes[draw_below(round % 7 ? 4 : 5)];
-        check(&a);
+        check(&a, LH__PRODUCTS_F32);
     }
 }
 
@@ -93,7 +98,17 @@ Test(attention, agrees_when_cut_into_blocks) {
     };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        check(&all[i]);
+        check(&all[i], LH__PRODUCTS_F32);
+}
+
+Test(attention, agrees_on_rounded_products) {
+    for (lh__products p = LH__PRODUCTS_F32; p <= LH__PRODUCTS_BF16X3; p++) {
+        about a = {{2, 2, 70, 66, 17, 24}, NO_MASK, 1, 1, 0, LH_F32, CONTIGUOUS};
+
+        check(&a, p);
+        a.dtype = LH_F64; /* taken as they are */
+        check(&a, p);
+    }
 }
 
 /* Weights of one key are 1 before dropout. */
@@ -108,9 +123,9 @@ Test(attention, drops_what_dropout_drops) {
     for (int64_t i = 0; i < n; i++)
         put(&ones, i, at(&v, i / 70));
     t.in[0] = &q, t.in[1] = &k, t.in[2] = &v;
-    set(&t, &a);
+    set(&t, &a, LH__PRODUCTS_F32);
     d.in[0] = &ones;
-    set(&d, &a);
+    set(&d, &a, LH__PRODUCTS_F32);
     d.call.n_ints = 0, d.call.n_reals = 1, d.reals[0] = a.p;
     for (int device = 0; device < 2; device++) {
         const lh__device *on = device ? lh__device_cpu() : lh__device_ref();
