@@ -125,6 +125,25 @@ typedef struct lh__kernel_call {
 
 typedef void lh__kernel(const lh__kernel_call *call);
 
+/* Elementwise calls that follow one another on as many elements, run piece by piece while a piece
+ * is in cache: the results are those of the calls made one after another. Operands are results of
+ * links before, read at the same elements, or memory, broadcast to the shape of the result. */
+enum { LH__MAX_LINKS = 12, LH__LINK_OPERANDS = 3 };
+typedef struct lh__link {
+    lh__kernel_call call;              /* as a kernel gets it */
+    int32_t source[LH__LINK_OPERANDS]; /* the link that operand i is the result of; -1: memory */
+    int32_t is_stored;                 /* 0: links alone read the result; it goes to no memory */
+    int32_t is_flat;                   /* every operand lies as the result does */
+} lh__link;
+
+typedef struct lh__chain {
+    lh__after after; /* first: runs the chain on what a kernel has made */
+    int64_t numel;   /* elements of each result */
+    int32_t n;
+    lh__link *links;
+    lh__pool *pool;
+} lh__chain;
+
 /* One optimizer update over n contiguous elements of one dtype (F32 or F64): the formulas of
  * torch.optim's single-tensor code. State, NULL where the options do not need it:
  *
@@ -151,6 +170,11 @@ typedef struct lh__device {
     lh__kernel *const *kernels; /* indexed by operator, LH__OP_LIMIT of them; views have none */
     /* Whether the kernel of this call would run call->after; NULL: none does. */
     int32_t (*runs_after)(const lh__kernel_call *call);
+    /* Whether the call may be a link of a chain; runs a chain, all of it or, as lh__after, a part.
+     * All three NULL: there are no chains. */
+    int32_t (*may_link)(const lh__kernel_call *call);
+    void (*run_chain)(const lh__chain *chain);
+    void (*run_links)(const lh__after *chain, int64_t begin, int64_t n);
     void (*update)(const lh__update *u);
     /* Over n contiguous elements, F32 or F64. */
     double (*sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);

@@ -45,28 +45,35 @@ static lh_tensor *sum(lh__engine *e, lh_tensor *a, lh_tensor *b) {
                   &(lh_op_call){.op = LH_OP_ADD, .n_inputs = 2, .inputs = (lh_tensor *[]){a, b}});
 }
 
+/* The parameter's gradient := g, or += g. */
+static lh_status write_gradient(lh__engine *e, lh__param *p, lh_tensor *g, int32_t adds) {
+    const lh__view *in[] = {&p->grad, &g->view};
+    const int32_t values[] = {0, g->value, 0};
+    const lh__kernel_call call = {.op = adds ? LH__OP_ADD_INTO : LH__OP_COPY,
+                                  .n_in = adds ? 2 : 1,
+                                  .in = in + !adds,
+                                  .out = &p->grad,
+                                  .pool = e->pool};
+
+    return lh__invoke(e, &call, values + !adds, 0);
+}
+
 /* Adds g to the parameter's gradient; it may be there already. */
 static lh_status deliver(lh__engine *e, lh__param *p, lh_tensor *g) {
-    const lh__view *from = &g->view;
+    int32_t has_landed = !g->value && g->view.data == p->grad.data;
+    lh_status status = LH_OK;
 
-    if (p->has_grad) {
-        e->device->kernels[LH__OP_ADD_INTO](
-            &(lh__kernel_call){.op = LH__OP_ADD_INTO,
-                               .n_in = 2,
-                               .in = (const lh__view *[]){&p->grad, from},
-                               .out = &p->grad,
-                               .pool = e->pool});
-    } else if (from->data != p->grad.data) {
-        lh__copy(e, from, &p->grad);
-    } else if (!lh__view_is_contiguous(from)) {
+    if (has_landed && !p->has_grad && !lh__view_is_contiguous(&g->view)) {
         /* Written in place by an operator that was not the last: move it aside, then in order. */
         g = lh__op(e, &(lh_op_call){.op = LH_OP_CONTIGUOUS, .n_inputs = 1, .inputs = &g});
-        if (!g)
-            return LH_ENOMEM;
-        lh__copy(e, &g->view, &p->grad);
+        has_landed = 0;
     }
+    if (!g)
+        return LH_ENOMEM;
+    if (p->has_grad || !has_landed)
+        status = write_gradient(e, p, g, p->has_grad);
     p->has_grad = 1;
-    return LH_OK;
+    return status;
 }
 
 /* A gradient has the shape and dtype of what it is a gradient of. */
@@ -200,6 +207,8 @@ lh_tensor *lh__grad_of(lh__engine *e, lh_tensor *loss, lh_tensor *x, int32_t cre
     if (!loss || !x || check_loss(e, loss) != LH_OK ||
         run(e, loss, 1.0, x, 1, create_graph, &found, &gradient) != LH_OK)
         return NULL;
+    if (gradient && gradient->value)
+        lh__value_at(&e->stream, gradient->value - 1)->is_named = 1;
     if (!gradient)
         lh__fail(e->err, LH_ESTATE,
                  "gradient: the loss doesn't depend on the tensor, or it had no "

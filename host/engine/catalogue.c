@@ -21,6 +21,12 @@ const lh__row *lh__row_of(uint32_t op) {
     return NULL;
 }
 
+const char *lh__op_name(uint32_t op) {
+    const lh__row *row = lh__row_of(op);
+
+    return row ? row->name : op == LH__OP_COPY ? "copy" : op == LH__OP_ADD_INTO ? "add_into" : "?";
+}
+
 void lh__rows_fill(const lh__row **rows) {
     for (int32_t f = 0; f < N_FAMILIES; f++)
         for (int64_t i = 0; i < families[f]->count; i++)

@@ -41,6 +41,7 @@ typedef struct lh__check {
     int64_t ints[LH__MAX_INTS]; /* axes made non-negative, -1 of a reshape resolved */
     lh__view out;               /* what the rules find */
     int32_t is_view;            /* out.data and out.stride are set: no kernel */
+    int32_t value;              /* lh_tensor.value of the result */
 } lh__check;
 
 /* Sets c->out.ndim and c->out.shape, or rejects the call. */
@@ -105,6 +106,7 @@ typedef struct lh__family {
 
 /* The row of an operator, or NULL. O(operators). */
 const lh__row *lh__row_of(uint32_t op);
+const char *lh__op_name(uint32_t op); /* "linear", of internal operators too */
 
 /* All rows by their operators' numbers, LH__OP_LIMIT of them, NULL where there is none. */
 void lh__rows_fill(const lh__row **rows);

@@ -48,6 +48,8 @@ double lh__grad_norm(lh__engine *e, const lh_optimizer *opt) {
     struct run run = {NULL, 0};
     double sum = 0;
 
+    if (lh__settle(e) != LH_OK)
+        return NAN;
     for (int64_t i = 0, n = count_of(e, opt); i < n; i++) {
         const lh__param *p = graded(e, opt, i);
 
@@ -60,7 +62,7 @@ double lh__grad_norm(lh__engine *e, const lh_optimizer *opt) {
 }
 
 void lh__grad_scale(lh__engine *e, const lh_optimizer *opt, double factor) {
-    for (int64_t i = 0, n = count_of(e, opt); i < n; i++) {
+    for (int64_t i = 0, n = lh__settle(e) == LH_OK ? count_of(e, opt) : 0; i < n; i++) {
         const lh__param *p = graded(e, opt, i);
 
         if (p)
@@ -84,7 +86,7 @@ double lh__clip_grad_norm(lh__engine *e, const lh_optimizer *opt, double max_nor
 }
 
 void lh__clip_grad_value(lh__engine *e, const lh_optimizer *opt, double value) {
-    for (int64_t i = 0, n = count_of(e, opt); i < n; i++) {
+    for (int64_t i = 0, n = lh__settle(e) == LH_OK ? count_of(e, opt) : 0; i < n; i++) {
         const lh__param *p = graded(e, opt, i);
 
         if (p)

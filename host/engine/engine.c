@@ -65,6 +65,7 @@ lh__engine *lh__engine_new(const lh__engine_options *o, lh__error *err) {
     e->device = device;
     e->err = &e->own_err;
     e->training = e->grad_enabled = 1;
+    lh__stream_reset(&e->stream);
     lh__rows_fill(e->rows);
     return e;
 }
@@ -75,6 +76,8 @@ void lh__engine_free(lh__engine *e) {
     lh__list_free(&e->schedulers, e->free_scheduler);
     lh__list_free(&e->optimizers, e->free_optimizer);
     lh__params_free(e);
+    lh__plans_free(&e->plans);
+    lh__stream_free(&e->stream);
     lh__arena_free(&e->arena);
     lh__pool_free(e->pool);
     free(e);
@@ -86,6 +89,10 @@ void lh__engine_set_error(lh__engine *e, lh__error *err) {
 
 const lh__engine_options *lh__engine_get_options(const lh__engine *e) {
     return &e->options;
+}
+
+void lh__engine_idle(lh__engine *e, lh__idle_fn *fn, void *arg) {
+    lh__pool_idle(e->pool, fn, arg);
 }
 
 void lh__engine_profile(lh__engine *e, lh__lane *lane) {
@@ -101,6 +108,9 @@ lh__arena_use lh__engine_arena(const lh__engine *e) {
 }
 
 void lh__step_begin(lh__engine *e, int32_t phase, uint64_t step) {
+    lh__names_end(e);
+    lh__settle(e);
+    lh__stream_reset(&e->stream);
     lh__arena_reset(&e->arena);
     e->tape = NULL;
     e->under = NULL;

@@ -1,8 +1,10 @@
 /* engine.h - tensors, recorded operators, gradients: what a training step is computed with.
  *
- * Define-by-run: lh__op checks a call against the catalogue, computes its result at once with the
+ * Define-by-run: lh__op checks a call against the catalogue, has its result computed by the
  * device's kernel, and, where a gradient may be wanted, leaves a node on the tape. lh__backward
- * walks the tape in reverse; gradients are themselves operators of the catalogue. Tensors of a step
+ * walks the tape in reverse; gradients are themselves operators of the catalogue. An engine that
+ * defers notes the kernels' calls and runs them, planned (plan/plan.h), when somebody looks: at
+ * lh__settle, of which reading, writing and updating are made. Tensors of a step
  * live in the step arena and vanish together at lh__step_begin; parameters and buffers live in flat
  * buffers. Invariants: after the arena has grown to what a step needs, a step allocates nothing; a
  * result never depends on the number of threads; random values are a function of seed, phase, step,
@@ -12,6 +14,7 @@
 #define LH_ENGINE_ENGINE_H
 
 #include "engine/error.h"
+#include "kernels/idle.h"
 #include "kernels/kernel.h"
 #include "profile/profile.h"
 
@@ -26,7 +29,8 @@ struct lh_tensor {
     lh__param *base;       /* that in whose memory it lies: itself, or seen by a view; or NULL */
     lh_tensor *grad;       /* during a backward pass: what has arrived so far; else NULL */
     int32_t requires_grad; /* a gradient flows through it */
-    int32_t reserved;
+    int32_t value;         /* 1 + the value in which it lies while that is pending (plan/stream.h);
+                              0: it lies where view.data says */
 };
 
 typedef struct lh__engine_options {
@@ -35,6 +39,7 @@ typedef struct lh__engine_options {
     int32_t dtype;      /* of parameters declared as 0, and of real literals: LH_F32 or LH_F64 */
     uint64_t seed;
     int32_t detect_anomaly; /* check every result; the error names operator, file and line */
+    int32_t deferred;       /* calls are put off and run by plans; else each runs when it is made */
     lh__products products;  /* how those of float32 operands are taken */
 } lh__engine_options;
 
@@ -49,11 +54,15 @@ const lh__engine_options *lh__engine_get_options(const lh__engine *e);
 /* Every kernel that runs is a span of this lane, under its operator's name; NULL: none is. */
 void lh__engine_profile(lh__engine *e, lh__lane *lane);
 
+/* What idle compute threads do, as of kernels/idle.h. How many threads compute is options.threads.
+ */
+void lh__engine_idle(lh__engine *e, lh__idle_fn *fn, void *arg);
+
 /* Phases keep the random numbers of training apart from those of evaluation. */
 enum { LH__PHASE_TRAIN = 0, LH__PHASE_EVAL = 1, LH__PHASE_SANITY = 2, LH__PHASE_INIT = 3 };
 
-/* Begins a step: drops the tensors and the tape of the one before, O(1). `step` numbers the step
- * within its phase for random operators. */
+/* Begins a step: settles, then drops the tensors and the tape of the one before. `step` numbers the
+ * step within its phase for random operators. */
 void lh__step_begin(lh__engine *e, int32_t phase, uint64_t step);
 
 /* Training or evaluation mode (dropout); recording of gradients on or off. Return what it was. */
@@ -79,6 +88,25 @@ typedef struct lh__watcher {
 } lh__watcher;
 
 void lh__watch(lh__engine *e, const lh__watcher *watcher); /* borrowed; NULL: nobody */
+
+/* Runs what has been put off; afterwards whatever calls have written to holds it. Of the results
+ * only those are kept that somebody can still ask for: held ones, those that the author has a name
+ * for, and what gradients that are still to come will read. Called from within an operator it keeps
+ * everything. Nothing to do where calls aren't put off. */
+lh_status lh__settle(lh__engine *e);
+
+/* The tensor will be looked at, whatever happens to its name. */
+void lh__hold(lh__engine *e, const lh_tensor *t);
+
+/* From here on nobody can use the tensors that were made in this step so far, but for held ones:
+ * the hooks that knew their names have returned. */
+void lh__names_end(lh__engine *e);
+
+/* The elements of t are where t->view.data says from now on. Settles where they are pending. */
+lh_status lh__computed(lh__engine *e, lh_tensor *t);
+
+/* Explains every plan when it is made, a line at a time; NULL: no more. */
+void lh__explain(lh__engine *e, void (*line)(void *user, const char *text), void *user);
 
 /* A tensor of this step around `data`, contiguous, borrowed until the next lh__step_begin. */
 lh_tensor *lh__tensor_wrap(lh__engine *e, int32_t dtype, int32_t ndim, const int64_t *shape,

@@ -68,46 +68,67 @@ static lh__philox_key next_key(lh__engine *e, const lh__row *row) {
     return (lh__philox_key){0};
 }
 
-/* Finds memory for c->out and runs the kernel. */
+/* Whether the call runs at once in an engine that defers. Integers that are but brought in order
+ * do: they tend to be indices, which rules look at. Memory that is no parameter's has no writes
+ * pending. */
+static int runs_now(const lh__check *c) {
+    return !c->e->options.deferred ||
+           (c->row->flags & LH__COPIES && !lh__dtype_is_real(c->out.dtype) && !c->in[0]->value &&
+            !c->in[0]->base);
+}
+
+/* Finds memory for c->out and runs the kernel, or puts that off. */
 static lh_status compute(lh__check *c, lh__philox_key key) {
     lh__engine *e = c->e;
     uint32_t op = c->row->flags & LH__COPIES ? (uint32_t)LH__OP_COPY : c->call->op;
     int32_t elementwise = c->row->shape == lh__shape_broadcast;
     lh__view broadcast[LH__MAX_INPUTS];
     const lh__view *few[8], **views = few;
-    int64_t bytes = lh__view_make_contiguous(&c->out), began;
+    int32_t few_values[9], *values = few_values, now = runs_now(c);
+    int64_t bytes = lh__view_make_contiguous(&c->out);
+    lh_status status;
 
+    c->value = 0;
     if (e->landing && c->row->flags & LH__LANDS && e->landing->dtype == c->out.dtype &&
         lh__same_shape(e->landing, &c->out)) {
         c->out.data = e->landing->data;
         e->landing = NULL; /* the place is taken */
     } else {
-        c->out.data = lh__arena_alloc(&e->arena, (size_t)bytes);
+        c->out.data =
+            now ? lh__arena_alloc(&e->arena, (size_t)bytes) : lh__result(e, bytes, &c->value);
     }
-    if (c->n_in > 8)
+    if (c->n_in > 8) {
         views = lh__arena_alloc(&e->arena, (size_t)c->n_in * sizeof *views);
-    if (!c->out.data || !views)
+        values = lh__arena_alloc(&e->arena, (size_t)(c->n_in + 1) * sizeof *values);
+    }
+    if (!c->out.data || !views || !values)
         return lh__reject(c, LH_ENOMEM, "no memory for a result of %lld bytes", (long long)bytes);
+    values[c->n_in] = c->value;
     for (int32_t i = 0; i < c->n_in; i++) {
+        if (c->in[i]->value)
+            lh__locate(e, c->in[i]); /* a rule may have had to look at it */
+        values[i] = c->in[i]->value;
         views[i] = &c->in[i]->view;
         if (elementwise && !lh__same_shape(views[i], &c->out)) {
             broadcast_view(views[i], &c->out, &broadcast[i]);
             views[i] = &broadcast[i];
         }
     }
-    began = lh__span_begin(e->lane);
-    e->device->kernels[op](&(lh__kernel_call){.op = op,
-                                              .n_in = c->n_in,
-                                              .n_ints = c->n_ints,
-                                              .n_reals = c->call->n_reals,
-                                              .products = e->options.products,
-                                              .in = views,
-                                              .out = &c->out,
-                                              .ints = c->ints,
-                                              .reals = c->call->reals,
-                                              .key = key,
-                                              .pool = e->pool});
-    lh__span_end(e->lane, LH__SPAN_OPERATOR, NULL, c->row->name, began);
+    status = lh__invoke(e,
+                        &(lh__kernel_call){.op = op,
+                                           .n_in = c->n_in,
+                                           .n_ints = c->n_ints,
+                                           .n_reals = c->call->n_reals,
+                                           .products = e->options.products,
+                                           .in = views,
+                                           .out = &c->out,
+                                           .ints = c->ints,
+                                           .reals = c->call->reals,
+                                           .key = key,
+                                           .pool = e->pool},
+                        now ? NULL : values, (c->row->flags & (LH__RANDOM | LH__REPLAYS)) != 0);
+    if (status != LH_OK)
+        return status;
     return e->options.detect_anomaly ? check_finite(c) : LH_OK;
 }
 
@@ -202,8 +223,14 @@ static lh_status take_inputs(lh__check *c, lh_tensor **few, int32_t room) {
                             : lh__arena_alloc(&c->e->arena, (size_t)c->n_in * sizeof(lh_tensor *));
     if (!c->in)
         return lh__reject(c, LH_ENOMEM, "no memory for the operands");
-    for (int32_t i = 0; i < c->n_in; i++)
+    for (int32_t i = 0; i < c->n_in; i++) {
         c->in[i] = c->call->inputs[i];
+        if (c->in[i]->value && lh__locate(c->e, c->in[i]) != LH_OK)
+            return lh__reject(c, LH_ESTATE,
+                              "operand %d is of a step that is over; use it in the hook that made "
+                              "it, or keep it with lh_output",
+                              i + 1);
+    }
     c->n_ints = c->call->n_ints;
     for (int32_t i = 0; i < c->n_ints; i++)
         c->ints[i] = c->call->ints[i];
@@ -302,6 +329,7 @@ static lh_tensor *perform(lh__check *c) {
         return NULL;
     out->view = c->out;
     out->base = c->is_view ? c->in[0]->base : NULL;
+    out->value = c->is_view ? c->in[0]->value : c->value;
     out->requires_grad = (c->row->flags & LH__LEAF) != 0;
     return record(c, out, key) == LH_OK ? shown(c, c->in, out) : NULL;
 }
@@ -340,5 +368,7 @@ lh_tensor *lh__op(lh__engine *e, const lh_op_call *given) {
     e->outer = outer ? outer : &call;
     out = perform(&c);
     e->outer = outer;
+    if (out && out->value && !outer && !e->under)
+        lh__value_at(&e->stream, out->value - 1)->is_named = 1;
     return out;
 }

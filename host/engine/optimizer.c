@@ -380,7 +380,10 @@ static lh_status visit_member(lh_optimizer *opt, struct member *m, lh__state_vis
 }
 
 lh_status lh__optimizer_visit(lh_optimizer *opt, int32_t create, lh__state_visit *fn, void *arg) {
-    lh_status status = create ? make_states(opt) : LH_OK;
+    lh_status status = lh__settle(opt->engine);
+
+    if (status == LH_OK && create)
+        status = make_states(opt);
 
     for (int64_t i = 0; i < opt->n_members && status == LH_OK; i++)
         if (create || opt->members[i].step)
@@ -442,8 +445,10 @@ static void update_run(const lh_optimizer *opt, const struct member *first,
 
 lh_status lh__optimizer_step(lh_optimizer *opt, double grad_scale) {
     struct member *m = opt->members, *end = m + opt->n_members;
-    lh_status status = make_states(opt);
+    lh_status status = lh__settle(opt->engine);
 
+    if (status == LH_OK)
+        status = make_states(opt);
     while (status == LH_OK && m < end) {
         struct member *first = m++;
 

@@ -161,6 +161,8 @@ static void lay_out(lh__engine *e) {
 lh_status lh__params_seal(lh__engine *e) {
     if (e->sealed)
         return lh__fail(e->err, LH_ESTATE, "the parameters are laid out already");
+    if (lh__settle(e) != LH_OK)
+        return LH_ENOMEM;
     lay_out(e);
     for (int32_t d = 0; d < 2; d++) {
         int64_t bytes = e->flat[d].numel * (d ? 8 : 4);

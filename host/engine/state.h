@@ -8,6 +8,7 @@
 #include "engine/arena.h"
 #include "engine/catalogue.h"
 #include "engine/params.h"
+#include "engine/plan/plan.h"
 
 /* A growing list of objects that it owns. Zeroed: empty. */
 typedef struct lh__list {
@@ -42,7 +43,11 @@ struct lh__engine {
     const lh_op_call *outer; /* the call under way, not one that it is made of, or NULL */
     const lh__row *rows[LH__OP_LIMIT]; /* the catalogue by operator */
     const lh__watcher *watcher;        /* sees every call, or NULL */
-    lh__lane *lane;                    /* of the thread that computes, or NULL */
+    lh__stream stream;                 /* what was put off */
+    lh__plans plans;
+    lh__lane *lane; /* of the thread that computes, or NULL */
+    void (*explain)(void *user, const char *text);
+    void *explain_user;
 
     /* The model. */
     lh__list params;  /* lh__param, in order of declaration */
@@ -59,6 +64,17 @@ struct lh__engine {
 
 /* lh__fail; where an operator is under way, it and its place come first. */
 lh_status lh__fail_here(lh__engine *e, lh_status code, const char *fmt, ...) LH_PRINTF(3, 4);
+
+/* Runs a kernel, or, where the engine defers and `values` is not NULL, puts its call off. values[i]:
+ * lh_tensor.value of input i, the output's last. */
+lh_status lh__invoke(lh__engine *e, const lh__kernel_call *k, const int32_t *values, int is_random);
+
+/* A result of `bytes` bytes, which a call that is put off makes: its address, and its
+ * lh_tensor.value. NULL: no memory. */
+void *lh__result(lh__engine *e, int64_t bytes, int32_t *value);
+
+/* Where a tensor of an operator lies, as far as that is known: pending, or at its address. */
+lh_status lh__locate(lh__engine *e, lh_tensor *t);
 
 /* A tensor of the step with nothing in its view; NULL on an error. */
 lh_tensor *lh__tensor_alloc(lh__engine *e);

@@ -15,7 +15,7 @@ lh_tensor *lh__tensor_alloc(lh__engine *e) {
     t->node = NULL;
     t->param = t->base = NULL;
     t->grad = NULL;
-    t->requires_grad = 0;
+    t->requires_grad = t->value = 0;
     return t;
 }
 
@@ -142,12 +142,19 @@ static lh_status check_size(lh__engine *e, const char *what, const lh__view *v, 
                     (unsigned long long)has, (unsigned long long)size);
 }
 
+/* Reading changes nothing but where a tensor says that it lies. */
+static lh_status computed(lh__engine *e, const lh_tensor *t) {
+    lh_status status = lh__computed(e, (lh_tensor *)t);
+
+    return status == LH_OK ? lh__settle(e) : status;
+}
+
 lh_status lh__tensor_read(lh__engine *e, const lh_tensor *t, void *dst, uint64_t size) {
     lh__view room;
     const lh__view *v;
     lh_status status = check_size(e, "read", &t->view, size);
 
-    if (status != LH_OK || size == 0)
+    if (status != LH_OK || size == 0 || (status = computed(e, t)) != LH_OK)
         return status;
     v = contiguous(e, t, &room);
     if (!v)
@@ -159,7 +166,7 @@ lh_status lh__tensor_read(lh__engine *e, const lh_tensor *t, void *dst, uint64_t
 lh_status lh__tensor_write(lh__engine *e, lh_tensor *t, const void *src, uint64_t size) {
     lh_status status = check_size(e, "write", &t->view, size);
 
-    if (status != LH_OK || size == 0)
+    if (status != LH_OK || size == 0 || (status = computed(e, t)) != LH_OK)
         return status;
     if (!lh__view_is_contiguous(&t->view))
         return lh__fail(e->err, LH_EINVAL,
@@ -171,11 +178,25 @@ lh_status lh__tensor_write(lh__engine *e, lh_tensor *t, const void *src, uint64_
     return LH_OK;
 }
 
+/* The tensor in order, in memory of its own; NULL on an error. */
+static const lh_tensor *unshared(lh__engine *e, const lh_tensor *t) {
+    lh_tensor *in = (lh_tensor *)t;
+    int32_t recording = lh__set_grad_enabled(e, 0);
+    const lh_tensor *out =
+        lh__op(e, &(lh_op_call){.op = LH_OP_CONTIGUOUS, .n_inputs = 1, .inputs = &in});
+
+    lh__set_grad_enabled(e, recording);
+    return out;
+}
+
 lh_status lh__tensor_assign(lh__engine *e, lh_tensor *dst, const lh_tensor *src) {
     char a[LH__SHAPE_TEXT], b[LH__SHAPE_TEXT];
-    lh__view room;
-    const lh__view *from;
+    lh_status status = dst->value ? lh__computed(e, dst) : LH_OK;
 
+    if (status == LH_OK && src->value)
+        status = lh__locate(e, (lh_tensor *)src);
+    if (status != LH_OK)
+        return status;
     if (!lh__same_shape(&dst->view, &src->view))
         return lh__fail_here(e, LH_ESHAPE, "assign: %s can't become %s; reshape it first",
                              lh__shape_text(dst->view.ndim, dst->view.shape, a),
@@ -186,15 +207,23 @@ lh_status lh__tensor_assign(lh__engine *e, lh_tensor *dst, const lh_tensor *src)
                              "parameter itself");
     if (lh__view_numel(&dst->view) == 0)
         return LH_OK;
-    /* A view with gaps may look at the target's own memory. */
-    from = contiguous(e, src, &room);
-    if (!from)
+    if (!lh__view_is_contiguous(&src->view))
+        src = unshared(e, src); /* it may look at the target's own memory */
+    if (!src)
         return LH_ENOMEM;
-    if (from->data != dst->view.data)
-        lh__copy(e, from, &dst->view);
+    if (src->value || src->view.data != dst->view.data)
+        status = lh__invoke(e,
+                            &(lh__kernel_call){.op = LH__OP_COPY,
+                                               .n_in = 1,
+                                               .in = (const lh__view *[]){&src->view},
+                                               .out = &dst->view,
+                                               .pool = e->pool},
+                            (int32_t[]){src->value, 0}, 0);
     if (dst->base)
         lh__param_overwritten(e, dst->base);
-    return LH_OK;
+    else if (status == LH_OK)
+        status = lh__settle(e); /* see runs_now of operator.c */
+    return status;
 }
 
 double lh__item(lh__engine *e, const lh_tensor *t) {
@@ -207,6 +236,9 @@ double lh__item(lh__engine *e, const lh_tensor *t) {
                  lh__shape_text(one.ndim, one.shape, shape));
         return NAN;
     }
+    if (computed(e, t) != LH_OK)
+        return NAN;
+    one.data = t->view.data;
     one.ndim = 0;
     real = (lh__view){.data = &value, .dtype = LH_F64};
     lh__copy(e, &one, &real);

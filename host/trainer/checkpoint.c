@@ -196,7 +196,9 @@ static lh_status save(lh__trainer *t, const char *path, int32_t weights_only) {
         lh__run_fail(t, LH_ENOMEM, "out of memory for a checkpoint");
         goto done;
     }
-    status = lh__writer_error(t->writer, &t->failure);
+    status = lh__settle(t->engine);
+    if (status == LH_OK)
+        status = lh__writer_error(t->writer, &t->failure);
     if (status == LH_OK)
         status = put_weights(t, s);
     if (status == LH_OK && !weights_only)

@@ -45,6 +45,7 @@ static lh_status predict(lh__trainer *t, lh_batch *batch, int64_t idx) {
 
     if (lh__call_end(t, frame, LH_OK) != LH_OK)
         return lh__failed(t);
+    lh__hold(t->engine, y);
     if (y && lh__outputs_put(t->outputs, "prediction", y) != LH_OK)
         return lh__run_fail(t, LH_ENOMEM, "out of memory");
     return LH_OK;
@@ -79,6 +80,9 @@ static lh_status run_batch(lh__trainer *t, const kind *k, lh__source *source, lh
         return lh__failed(t);
     counts->current.started++, counts->total.started++;
     if (step(t, k, batch, t->batch_idx) < 0)
+        return lh__failed(t);
+    lh__step_named(t, batch, lh__module_has(t, k->step_end) || lh__module_has(t, k->batch_end));
+    if (lh__step_computed(t, batch) != LH_OK)
         return lh__failed(t);
     counts->current.processed++, counts->total.processed++;
     if ((lh__module_has(t, k->epoch_end_outputs) || t->phase == LH__PREDICTING) &&
@@ -126,6 +130,7 @@ static lh_status run_loader(lh__trainer *t, const kind *k, lh__source *s, int64_
         t->batch = &batch;
         if (status == LH_OK)
             status = run_batch(t, k, s, &batch);
+        lh__settle(t->engine); /* what reads the batch */
         t->batch = NULL;
         lh__batch_done(&batch);
         if (status < 0)

@@ -61,22 +61,20 @@ static lh_status meter_update(lh_ctx *c, lh_meter *m, lh_tensor *scores, lh_tens
     x = readable(t->engine, scores);
     if (!x || (target && !(y = readable(t->engine, target))))
         return ERROR(c)->code;
-    if (lh__meter_update(m, &x->view, y ? &y->view : NULL, ERROR(c)) != LH_OK)
-        return ERROR(c)->code;
-    lh__meters_updated(&t->meters, m, t->phase == LH__TRAINING);
-    return LH_OK;
+    return lh__look_update(t, lh__of(c), m, x, y);
 }
 
 static lh_tensor *meter_compute(lh_ctx *c, lh_meter *m) {
     lh__meter_value v;
 
-    if (check(c, m, "lh_meter_compute") != LH_OK || lh__meter_compute(m, &v, ERROR(c)) != LH_OK)
+    if (check(c, m, "lh_meter_compute") != LH_OK || lh__look_all(lh__of(c)->trainer) != LH_OK ||
+        lh__meter_compute(m, &v, ERROR(c)) != LH_OK)
         return NULL;
     return lh__tensor_new(LH__ENGINE(c), v.dtype, v.ndim, v.shape, v.data);
 }
 
 static lh_status meter_reset(lh_ctx *c, lh_meter *m) {
-    if (check(c, m, "lh_meter_reset") != LH_OK)
+    if (check(c, m, "lh_meter_reset") != LH_OK || lh__look_all(lh__of(c)->trainer) != LH_OK)
         return ERROR(c)->code;
     lh__meter_reset(m);
     return LH_OK;
@@ -93,7 +91,7 @@ static lh_status log_meter(lh_ctx *c, const char *name, lh_meter *m, uint32_t fl
                         "lh_log_meter \"%s\": a meter is logged per epoch: drop LH_LOG_STEP and "
                         "LH_LOG_EPOCH_OFF; lh_log takes what lh_meter_compute gives",
                         name);
-    return lh__log(lh__of(c), (lh__logged){.name = name, .meter = m, .options = &o});
+    return lh__log(lh__of(c), (lh__logged){.name = name, .meter = m, .options = &o}, NULL);
 }
 
 void lh__host_meter(lh_host *h) {

@@ -125,7 +125,7 @@ static int32_t loader_suffix(const lh__trainer *t) {
     return t->sources[which].n > 1 ? t->dataloader_idx : -1;
 }
 
-lh_status lh__log(lh__instance *i, lh__logged l) {
+lh_status lh__log(lh__instance *i, lh__logged l, lh_tensor *value) {
     lh__trainer *t = i->trainer;
     int is_batch_hook = t->batch != NULL;
 
@@ -145,11 +145,11 @@ lh_status lh__log(lh__instance *i, lh__logged l) {
         l.weight = (double)l.options->batch_size;
     else if (is_batch_hook)
         l.weight = (double)t->batch->size;
-    return lh__metrics_log(t->metrics, &l, &i->error);
+    return lh__look_log(t, i, &l, value);
 }
 
 static lh_status log_value(lh_ctx *c, const char *name, double value, const lh_log_options *o) {
-    return lh__log(lh__of(c), (lh__logged){.name = name, .value = value, .options = o});
+    return lh__log(lh__of(c), (lh__logged){.name = name, .value = value, .options = o}, NULL);
 }
 
 static lh_status log_tensor(lh_ctx *c, const char *name, lh_tensor *x, const lh_log_options *o) {
@@ -161,23 +161,26 @@ static lh_status log_tensor(lh_ctx *c, const char *name, lh_tensor *x, const lh_
         return lh__fail(&i->error, LH_ESHAPE,
                         "lh_log \"%s\": a metric is one number, this tensor has %lld: reduce it",
                         name, (long long)lh__view_numel(&x->view));
-    return log_value(c, name, lh__item(i->trainer->engine, x), o);
+    return lh__log(i, (lh__logged){.name = name, .options = o}, x);
 }
 
 static double metric(lh_ctx *c, const char *name) {
     int32_t found;
 
+    lh__look_all(lh__of(c)->trainer);
     return lh__metrics_callback(lh__of(c)->trainer->metrics, name, &found);
 }
 
 static lh_status has_metric(lh_ctx *c, const char *name) {
     int32_t found;
 
+    lh__look_all(lh__of(c)->trainer);
     lh__metrics_callback(lh__of(c)->trainer->metrics, name, &found);
     return found ? LH_OK : LH_ENOTFOUND;
 }
 
 static const char *metric_name(lh_ctx *c, int32_t i) {
+    lh__look_all(lh__of(c)->trainer);
     return lh__metrics_callback_name(lh__of(c)->trainer->metrics, i);
 }
 
@@ -223,6 +226,7 @@ static lh_status output(lh_ctx *c, const char *name, lh_tensor *x) {
         return lh__fail(&i->error, LH_EINVAL,
                         "lh_output: the name \"%.60s\" is too long: %d characters are the most",
                         name, LH__OUTPUT_NAME_SIZE - 1);
+    lh__hold(i->trainer->engine, x);
     if (lh__outputs_put(i->trainer->outputs, name, x) != LH_OK)
         return lh__fail(&i->error, LH_ENOMEM, "out of memory");
     return LH_OK;

@@ -16,7 +16,7 @@ static inline lh__instance *lh__of(lh_ctx *c) {
 #define LH__ENGINE(c) (lh__of(c)->trainer->engine)
 
 /* Logs a number, or a meter: fills in what the moment says, the hook, the loader, the weight. */
-lh_status lh__log(lh__instance *i, lh__logged l);
+lh_status lh__log(lh__instance *i, lh__logged l, lh_tensor *value);
 
 /* Fill in their parts of the table. */
 void lh__host_model(lh_host *h);

@@ -137,7 +137,7 @@ int64_t lh__weights_write(lh__engine *e, const lh__weights *w) {
             return status;
         n++;
     }
-    return n;
+    return lh__settle(e) == LH_OK ? n : LH_ENOMEM; /* the file's memory goes */
 }
 
 int64_t lh__weights_load(lh__trainer *t, const char *path, const char *from, const char *to,

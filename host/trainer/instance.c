@@ -139,10 +139,17 @@ static lh_status call_failed(lh__trainer *t, lh__instance *who, lh_status status
     return t->failure.code;
 }
 
+/* Hooks after which the step that they belong to goes on: what they logged can wait. */
+static int is_within_step(lh__hook hook) {
+    return hook >= LH__HOOK_on_before_batch_transfer && hook <= LH__HOOK_lr_scheduler_step;
+}
+
 lh_status lh__call_end(lh__trainer *t, lh__frame frame, lh_status status) {
     lh__instance *who = frame.who, *before = frame.before;
 
-    lh__span_end(t->lane, LH__SPAN_HOOK, who->plugin->name, lh__hooks[who->hook].name, frame.began);
+    if (frame.began)
+        lh__span_end(t->lane, LH__SPAN_HOOK, who->plugin->name, lh__hooks[who->hook].name,
+                     frame.began);
     if (status < 0 || who->error.code != LH_OK)
         status = call_failed(t, who, status);
     t->cast.running = before;
@@ -151,6 +158,8 @@ lh_status lh__call_end(lh__trainer *t, lh__frame frame, lh_status status) {
     lh__engine_set_error(t->engine, before ? &before->error : &t->failure);
     t->crumb->plugin = before ? before->index : -1;
     t->crumb->hook = frame.hook;
+    if (t->looks.n > 0 && !before && status >= 0 && !is_within_step(who->hook))
+        return lh__look_all(t) == LH_OK ? status : lh__failed(t);
     return status;
 }
 

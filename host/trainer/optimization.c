@@ -25,6 +25,7 @@ static lh_status phase(lh__trainer *t, const char *name, lh_status (*part)(lh__t
 }
 
 static lh_status put_loss(lh__trainer *t, lh_tensor *loss) {
+    lh__hold(t->engine, loss);
     if (loss && lh__outputs_put(t->outputs, "loss", loss) != LH_OK)
         return lh__run_fail(t, LH_ENOMEM, "out of memory");
     t->closure.loss = loss;
@@ -41,6 +42,7 @@ static lh_status training_step(lh__trainer *t) {
 
     if (lh__call_end(t, frame, LH_OK) != LH_OK || put_loss(t, loss) != LH_OK)
         return lh__failed(t);
+    lh__step_named(t, t->closure.batch, !t->names_end || lh__optimizer_count(t->engine) > 1);
     if (!hooks->training_step_end)
         return LH_OK;
     frame = lh__call_begin(t, m, LH__HOOK_training_step_end);
@@ -50,8 +52,6 @@ static lh_status training_step(lh__trainer *t) {
 
 /* A loss that cannot be minimized is refused here, with what to do about it. */
 static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
-    double value;
-
     if (lh__view_numel(&loss->view) != 1)
         return lh__run_fail(t, LH_ESHAPE,
                             "%s: training_step returned a tensor of %lld elements; the loss is a "
@@ -62,15 +62,21 @@ static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
                             "%s: the loss depends on no parameter that requires a gradient: check "
                             "lh_detach, lh_freeze, and that the loss is computed from parameters",
                             t->cast.module->plugin->name);
-    value = lh__item(t->engine, loss);
-    if (!isfinite(value) && !t->scaler.is_on) /* else it is the scaler's to mend */
-        return lh__run_fail(
-            t, LH_ENAN,
-            "%s: the loss is %g in epoch %lld, batch %lld: the data or the learning "
-            "rate; --trainer.detect_anomaly true names the operator",
-            t->cast.module->plugin->name, value, (long long)lh__current_epoch(t),
-            (long long)t->closure.batch_idx);
     return LH_OK;
+}
+
+/* The same of its value: after the backward pass, which is computed along with it, and before the
+ * update. */
+static lh_status check_value(lh__trainer *t) {
+    double value = t->closure.loss ? lh__item(t->engine, t->closure.loss) : 0;
+
+    if (isfinite(value) || t->scaler.is_on) /* then the scaler skips the update */
+        return LH_OK;
+    return lh__run_fail(t, LH_ENAN,
+                        "%s: the loss is %g in epoch %lld, batch %lld: the data or the learning "
+                        "rate; --trainer.detect_anomaly true names the operator",
+                        t->cast.module->plugin->name, value, (long long)lh__current_epoch(t),
+                        (long long)t->closure.batch_idx);
 }
 
 /* Gradients of a window add up to those of its mean, also where the last window is shorter. */
@@ -105,7 +111,7 @@ static lh_status backward(lh__trainer *t) {
         return lh__failed(t);
     if (!lh__module_has(t, LH__HOOK_backward) && lh__backward(t->engine, loss, 1, 0) != LH_OK)
         return lh__failed(t);
-    return lh__call_plain(t, LH__HOOK_on_after_backward);
+    return lh__call_plain(t, LH__HOOK_on_after_backward) < 0 ? lh__failed(t) : check_value(t);
 }
 
 /* A window's first batch; and, of a batch in pieces, every piece that follows an update. */
@@ -230,12 +236,17 @@ static int32_t whose_turn(const lh__trainer *t) {
     return -1;
 }
 
+/* What the batch put off is computed; the next one may have another scale. */
+static lh_status end_batch(lh__trainer *t, const lh_batch *batch) {
+    return lh__step_computed(t, batch) == LH_OK ? lh__scaler_update(t) : lh__failed(t);
+}
+
 lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx) {
     int32_t n = lh__optimizer_count(t->engine), turn;
 
     t->closure = (lh__closure){.batch = batch, .batch_idx = batch_idx};
     if (((const lh_module *)t->cast.module->hooks)->manual_optimization)
-        return phase(t, "training_step", training_step) == LH_OK ? lh__scaler_update(t)
+        return phase(t, "training_step", training_step) == LH_OK ? end_batch(t, batch)
                                                                  : lh__failed(t);
     turn = whose_turn(t);
     for (int32_t i = 0; i < n; i++) {
@@ -251,7 +262,22 @@ lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx)
         if (n > 1)
             lh__optimizer_toggle(opt, 0);
     }
-    return lh__scaler_update(t);
+    return end_batch(t, batch);
+}
+
+void lh__step_named(lh__trainer *t, const lh_batch *batch, int32_t may_name) {
+    for (int32_t i = 0; i < batch->n_fields; i++)
+        lh__hold(t->engine, batch->fields[i]);
+    if (!may_name)
+        lh__names_end(t->engine);
+}
+
+lh_status lh__step_computed(lh__trainer *t, const lh_batch *batch) {
+    for (int32_t i = 0; i < batch->n_fields; i++)
+        lh__hold(t->engine, batch->fields[i]);
+    if (lh__settle(t->engine) != LH_OK)
+        return lh__failed(t);
+    return lh__look_all(t);
 }
 
 /* The metric that a plateau schedule watches. LH_SKIP: not there, and that is allowed. */

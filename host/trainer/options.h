@@ -52,6 +52,7 @@ typedef struct lh__options {
     double gradient_clip_val;      /* 0: no clipping */
     char *gradient_clip_algorithm; /* "norm" or "value" */
     int32_t detect_anomaly;
+    int32_t plan, explain_plan;
 
     /* What is shown and kept. */
     int64_t log_every_n_steps; /* 0: step metrics never reach the loggers */

@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "engine/scheduler.h"
 #include "trainer/instance.h"
+#include "trainer/looks.h"
 #include "trainer/metrics.h"
 #include "trainer/outputs.h"
 #include "trainer/precision.h"
@@ -100,6 +101,7 @@ typedef struct lh__trainer {
     int32_t requesting;     /* whose *_dataloader hook is running; -1: none */
     lh__metrics *metrics;
     lh__meters meters;
+    lh__looks looks;
     lh__outputs *outputs;                      /* of the step under way */
     lh__outputs *epoch_outputs, *eval_outputs; /* kept for *_epoch_end, where defined */
     lh__closure closure;
@@ -111,6 +113,7 @@ typedef struct lh__trainer {
     int64_t batch_idx;
     int32_t dataloader_idx, optimizer_idx;
     int32_t has_warned_skip, has_said_minimum, has_said_barebones; /* notices that are given once */
+    int32_t names_end; /* no hook sees a training step's tensors after it has returned */
     int32_t has_begun; /* a batch was taken, sanity check apart: failures are those of running */
     int32_t should_stop;
     char stop_reason[256];
@@ -174,9 +177,14 @@ lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_v
 lh_status lh__step_schedulers(lh__trainer *t, int32_t interval, int32_t plateau, int64_t count);
 int32_t lh__is_stepping_batch(const lh__trainer *t);
 
+/* After a step's hook: unless `may_name`, its tensors are named by nobody any more but for its
+ * outputs and the batch. computed: they have run, and what was logged is taken. */
+void lh__step_named(lh__trainer *t, const lh_batch *batch, int32_t may_name);
+lh_status lh__step_computed(lh__trainer *t, const lh_batch *batch);
+
 /* sources.c: the loaders of a stage, and batches from them. */
 lh_status lh__sources_request(lh__trainer *t, int32_t which);
-void lh__sources_free(lh__sources *s);
+void lh__sources_free(lh__trainer *t, int32_t which);
 lh_status lh__train_begin(lh__trainer *t, int64_t epoch, int64_t first);
 lh_status lh__train_next(lh__trainer *t, lh_batch *out);
 lh_status lh__eval_begin(lh__trainer *t, lh__source *s, uint64_t epoch, int64_t limit);

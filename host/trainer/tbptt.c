@@ -18,6 +18,7 @@ static lh_status keep_fields(lh__trainer *t, const lh_batch *batch) {
         char name[16];
 
         snprintf(name, sizeof name, "%d", (int)i);
+        lh__hold(t->engine, batch->fields[i]);
         status = lh__outputs_put(t->outputs, name, batch->fields[i]);
     }
     lh__outputs_clear(b->fields);

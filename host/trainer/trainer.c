@@ -63,6 +63,33 @@ static lh_status check_module(lh__trainer *t) {
     return LH_OK;
 }
 
+/* Whether a hook of the module can see what its training_step made, apart from its outputs. */
+static lh_status find_names_end(lh__trainer *t) {
+    static const lh__hook seeing[] = {LH__HOOK_training_step_end,
+                                      LH__HOOK_on_before_zero_grad,
+                                      LH__HOOK_optimizer_zero_grad,
+                                      LH__HOOK_on_before_backward,
+                                      LH__HOOK_backward,
+                                      LH__HOOK_on_after_backward,
+                                      LH__HOOK_optimizer_step,
+                                      LH__HOOK_on_before_optimizer_step,
+                                      LH__HOOK_lr_scheduler_step,
+                                      LH__HOOK_configure_gradient_clipping,
+                                      LH__HOOK_on_train_batch_end,
+                                      LH__HOOK_on_batch_end,
+                                      LH__HOOK_on_save_checkpoint,
+                                      LH__HOOK_get_progress_bar_dict,
+                                      LH__HOOK_on_train_epoch_end,
+                                      LH__HOOK_on_epoch_end,
+                                      LH__HOOK_training_epoch_end,
+                                      LH__HOOK_on_validation_model_zero_grad};
+
+    t->names_end = !((const lh_module *)t->cast.module->hooks)->manual_optimization;
+    for (size_t i = 0; i < sizeof seeing / sizeof *seeing; i++)
+        t->names_end &= !lh__module_has(t, seeing[i]);
+    return LH_OK;
+}
+
 static void on_saved(void *user, const char *path, lh_status status) {
     lh__trainer *t = user;
 
@@ -70,6 +97,10 @@ static void on_saved(void *user, const char *path, lh_status status) {
         snprintf(t->crumb->last, sizeof t->crumb->last, "%s", path);
     if (status == LH_OK && t->logwriter)
         lh__logwriter_saved(t->logwriter, path);
+}
+
+static void explain(void *user, const char *text) {
+    lh__say(user, LH_INFO, "%s", text);
 }
 
 static lh_status make_parts(lh__trainer *t) {
@@ -81,6 +112,7 @@ static lh_status make_parts(lh__trainer *t) {
         .dtype = o->dtype,
         .seed = t->config->seed,
         .detect_anomaly = o->detect_anomaly,
+        .deferred = o->plan && !o->detect_anomaly && !t->exports,
         .products = lh__precision_products(o)};
 
     t->engine = lh__engine_new(&engine, &t->failure);
@@ -88,6 +120,8 @@ static lh_status make_parts(lh__trainer *t) {
         return lh__failed(t);
     lh__engine_set_error(t->engine, &t->failure);
     lh__engine_profile(t->engine, t->lane);
+    if (o->explain_plan)
+        lh__explain(t->engine, explain, t);
     t->metrics = lh__metrics_new();
     t->outputs = lh__outputs_new();
     t->epoch_outputs = lh__outputs_new();
@@ -255,7 +289,7 @@ static void drain_writer(lh__trainer *t) {
 static void finish(lh__trainer *t) {
     lh__phase_begin(t->lane, "finish");
     for (int i = 0; i < 4; i++)
-        lh__sources_free(&t->sources[i]);
+        lh__sources_free(t, i);
     drain_writer(t);
     lh__logwriter_stop(t->logwriter, t->failure.code == LH_OK ? LH_SUCCESS : LH_FAILED);
     t->logwriter = NULL;
@@ -270,6 +304,7 @@ static void release(lh__trainer *t) {
     lh__datasets_free(t->datasets);
     lh__metrics_free(t->metrics);
     lh__meters_free(&t->meters);
+    lh__looks_free(&t->looks);
     lh__outputs_free(t->outputs);
     lh__outputs_free(t->epoch_outputs);
     lh__outputs_free(t->eval_outputs);
@@ -302,7 +337,8 @@ static lh_status begin(lh__trainer *t, const lh__cast *cast, const char *ckpt_pa
     lh__phase_begin(t->lane, "set-up");
     if (make_parts(t) != LH_OK || lh__rundir_make(t) != LH_OK || lh__cast_make(t, cast) != LH_OK ||
         lh__call_one(t, t->cast.module, LH__HOOK_configure_callbacks) < 0 ||
-        lh__cast_seal(t) != LH_OK || lh__rundir_begin(t) != LH_OK || prepare(t, ckpt_path) != LH_OK)
+        lh__cast_seal(t) != LH_OK || find_names_end(t) != LH_OK || lh__rundir_begin(t) != LH_OK ||
+        prepare(t, ckpt_path) != LH_OK)
         status = lh__failed(t);
     lh__phase_end(t->lane);
     return status;

@@ -131,11 +131,18 @@ static int32_t common_dtype(const lh__kernel_call *call) {
     return call->out->dtype == (compares ? LH_BOOL : dtype) ? dtype : 0;
 }
 
-void ISA(elementwise)(const lh__kernel_call *call) {
+lh__row_fn *ISA(row_of)(const lh__kernel_call *call) {
     int32_t dtype = common_dtype(call);
 
-    if (dtype == LH_F32 || dtype == LH_F64)
-        lh__walk(call, row_of(call, dtype == LH_F64));
+    return dtype == LH_F32 || dtype == LH_F64 ? row_of(call, dtype == LH_F64) : NULL;
+}
+
+void ISA(elementwise)(const lh__kernel_call *call) {
+    int32_t dtype = common_dtype(call);
+    lh__row_fn *row = ISA(row_of)(call);
+
+    if (row)
+        lh__walk(call, row);
     else if (dtype == LH_I64 && integer_rows[call->op])
         lh__walk(call, integer_rows[call->op]);
     else

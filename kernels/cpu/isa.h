@@ -67,6 +67,13 @@ lh__kernel ISA(max_pool_indices);
 lh__kernel ISA(avg_pool);
 lh__kernel ISA(avg_pool_grad);
 
+/* elementwise.c: the row function of a call of one real dtype; NULL: it has none. chain.c: the
+ * rest. */
+lh__row_fn *ISA(row_of)(const lh__kernel_call *call);
+int32_t ISA(may_link)(const lh__kernel_call *call);
+void ISA(run_chain)(const lh__chain *chain);
+void ISA(run_links)(const lh__after *chain, int64_t begin, int64_t n);
+
 void ISA(update)(const lh__update *u);
 double ISA(sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);
 void ISA(scale)(int32_t dtype, void *x, int64_t n, double factor, lh__pool *pool);

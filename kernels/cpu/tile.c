@@ -129,7 +129,7 @@ static void walk_range(const void *arg, int64_t begin, int64_t end) {
     }
 }
 
-void lh__walk(const lh__kernel_call *call, lh__row_fn *fn) {
+static walk walk_of(const lh__kernel_call *call, lh__row_fn *fn) {
     walk w;
 
     w.fn = fn;
@@ -138,7 +138,23 @@ void lh__walk(const lh__kernel_call *call, lh__row_fn *fn) {
     w.out_size = lh__dtype_size(call->out->dtype);
     w.n_in = call->n_in;
     plan(&w, call->out->shape, call->out->ndim, call->in);
+    return w;
+}
+
+void lh__walk(const lh__kernel_call *call, lh__row_fn *fn) {
+    const walk w = walk_of(call, fn);
+
     lh__for_ranges(call->pool, w.numel, LH__TILE, walk_range, &w);
+}
+
+void lh__walk_part(const lh__kernel_call *call, lh__row_fn *fn, const void *const *in, void *out,
+                   int64_t begin, int64_t end) {
+    walk w = walk_of(call, fn);
+
+    for (int32_t k = 0; k < w.n_in; k++)
+        w.in[k] = in[k];
+    w.out = out;
+    walk_range(&w, begin, end);
 }
 
 void lh__walk_copy(void *out, int32_t out_dtype, const lh__view *in, lh__row_fn *fn,

@@ -30,6 +30,11 @@ typedef void lh__row_fn(void *out, const void *const *in, const int64_t *stride,
  * contiguous and row-broadcast operands give long rows. */
 void lh__walk(const lh__kernel_call *call, lh__row_fn *fn);
 
+/* The same for the elements [begin, end) alone, on the caller's thread; the operands and the output
+ * lie where `in` and `out` say instead of where their views do. */
+void lh__walk_part(const lh__kernel_call *call, lh__row_fn *fn, const void *const *in, void *out,
+                   int64_t begin, int64_t end);
+
 /* The same for one input, written to contiguous memory at `out`. */
 void lh__walk_copy(void *out, int32_t out_dtype, const lh__view *in, lh__row_fn *fn,
                    lh__pool *pool);

@@ -1,7 +1,7 @@
 /* step.c - time of LitMNIST's training step on lhost's engine, batch in memory: zero_grad, forward,
  * loss, backward, Adam. The last line of output is JSON: {"step_us": MEDIAN}.
  *
- *     step [--threads N] [--steps N]
+ *     step [--threads N] [--steps N] [--plan 0|1]
  */
 #include "engine/optimizer.h"
 
@@ -76,12 +76,15 @@ static int step(lh__engine *e, lh_optimizer *adam, const layer *l, const float *
     }
     h = op(e, LH_OP_LOG_SOFTMAX, h, NULL, NULL, &axis, 1);
     loss = op(e, LH_OP_NLL_LOSS, h, target, NULL, NULL, 0);
+    lh__hold(e, loss);
+    lh__names_end(e);
     return lh__backward(e, loss, 1, 0) == LH_OK && lh__optimizer_step(adam, 1) == LH_OK;
 }
 
 int main(int argc, char **argv) {
     lh__error err = {0};
-    lh__engine_options options = {.device = "cpu", .threads = 1, .dtype = LH_F32, .seed = 1};
+    lh__engine_options options = {
+        .device = "cpu", .threads = 1, .dtype = LH_F32, .seed = 1, .deferred = 1};
     const lh_optimizer_options adam_options = {LH_SIZED(lh_optimizer_options),
                                                .kind = LH_ADAM,
                                                .lr = 1e-3,
@@ -101,6 +104,8 @@ int main(int argc, char **argv) {
             options.threads = atoi(argv[i + 1]);
         else if (strcmp(argv[i], "--steps") == 0)
             steps = atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--plan") == 0)
+            options.deferred = atoi(argv[i + 1]);
     }
     times = malloc((size_t)steps * sizeof *times);
     e = lh__engine_new(&options, &err);

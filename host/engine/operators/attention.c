@@ -148,7 +148,7 @@ static lh_tensor *compose_attention(lh__check *c) {
 
     bias = biased ? score_bias(c, q->view.shape[q->view.ndim - 2], k->view.shape[k->view.ndim - 2])
                   : NULL;
-    if (biased && (!bias || find_alive(e, &bias->view, &alive) != LH_OK))
+    if (biased && (!bias || lh__computed(e, bias) != LH_OK || find_alive(e, &bias->view, &alive) != LH_OK))
         return NULL;
     y = scaled(e, q, scale != 0 ? scale : 1 / sqrt((double)d));
     y = op2(e, LH_OP_MATMUL, y, transposed(e, k));

@@ -16,7 +16,7 @@ static lh_status shape_classes(lh__check *c) {
         return lh__reject(c, LH_ESHAPE,
                           "needs (n, classes) and a target of (n); reshape or flatten them");
     c->out.ndim = 0;
-    return lh__check_range(c, target, x->shape[1], "target");
+    return lh__check_range(c, 1, x->shape[1], "target");
 }
 
 static int64_t ignored_target(const lh__check *c) {
@@ -24,12 +24,13 @@ static int64_t ignored_target(const lh__check *c) {
 }
 
 /* Targets are classes or, some of them, the one to ignore: sets *some. */
-static lh_status check_targets(const lh__check *c, const lh__view *target, int64_t classes,
-                               int32_t *some) {
+static lh_status check_targets(const lh__check *c, int64_t classes, int32_t *some) {
+    const lh__view *target = lh__in(c, 1);
+    lh_status status = lh__computed(c->e, c->in[1]);
     const int64_t *data = target->data, ignored = ignored_target(c);
 
     *some = 0;
-    for (int64_t i = 0, n = lh__view_numel(target); i < n; i++) {
+    for (int64_t i = 0, n = lh__view_numel(target); status == LH_OK && i < n; i++) {
         int64_t value = data[lh__view_offset(target, i)];
 
         if (value == ignored)
@@ -41,7 +42,7 @@ static lh_status check_targets(const lh__check *c, const lh__view *target, int64
                               (long long)value, (long long)i, (long long)classes - 1,
                               (long long)ignored);
     }
-    return LH_OK;
+    return status;
 }
 
 static int32_t is_index(const lh__view *target) {
@@ -75,7 +76,7 @@ static lh_status shape_class_loss(lh__check *c) {
                           (long long)x->shape[1]);
     if (!(smoothing >= 0.0 && smoothing <= 1.0))
         return lh__reject(c, LH_EINVAL, "label smoothing %g is outside 0 ... 1", smoothing);
-    if (is_index(target) && (status = check_targets(c, target, x->shape[1], &some)) != LH_OK)
+    if (is_index(target) && (status = check_targets(c, x->shape[1], &some)) != LH_OK)
         return status;
     if (reduction_of(c) != LH_REDUCE_NONE)
         return lh__set_scalar(c);
@@ -251,7 +252,7 @@ static lh_tensor *compose_class_loss(lh__check *c) {
     int32_t index = is_index(lh__in(c, 1)), some = 0, plain;
     lh_tensor *x, *target;
 
-    if (index && check_targets(c, lh__in(c, 1), lh__in(c, 0)->shape[1], &some) != LH_OK)
+    if (index && check_targets(c, lh__in(c, 0)->shape[1], &some) != LH_OK)
         return NULL;
     plain = index && !some && c->n_in == 2 && smoothing == 0.0 && reduction_of(c) == LH_REDUCE_MEAN;
     if (plain && lh__in(c, 0)->ndim == 2)

@@ -16,7 +16,7 @@ static lh_status shape_embedding(lh__check *c) {
                           (long long)padding, (long long)weight->shape[0] - 1);
     lh__set_shape(c, index->ndim, index->shape);
     c->out.shape[c->out.ndim++] = weight->shape[1];
-    return lh__check_range(c, index, weight->shape[0], "index");
+    return lh__check_range(c, 1, weight->shape[0], "index");
 }
 
 /* The rows, those at the padding index without a gradient. */

@@ -41,7 +41,7 @@ static lh_status shape_gather(lh__check *c) {
         if (d != c->ints[0] && index->shape[d] > x->shape[d])
             return lh__reject(c, LH_ESHAPE, "the index is longer than x on axis %d", d);
     lh__set_shape(c, index->ndim, index->shape);
-    return lh__check_range(c, index, x->shape[c->ints[0]], "index");
+    return lh__check_range(c, 1, x->shape[c->ints[0]], "index");
 }
 
 static lh_status shape_index_select(lh__check *c) {
@@ -54,7 +54,7 @@ static lh_status shape_index_select(lh__check *c) {
         return lh__reject(c, LH_ESHAPE, "the index needs one axis; reshape it");
     lh__set_shape(c, x->ndim, x->shape);
     c->out.shape[c->ints[0]] = index->shape[0];
-    return lh__check_range(c, index, x->shape[c->ints[0]], "index");
+    return lh__check_range(c, 1, x->shape[c->ints[0]], "index");
 }
 
 /* One row of zeros and ones for each index. */
@@ -69,7 +69,7 @@ static lh_status shape_one_hot(lh__check *c) {
         return lh__reject(c, LH_ESHAPE, "the result would have more than %d axes", LH_MAX_DIMS);
     lh__set_shape(c, index->ndim, index->shape);
     c->out.shape[c->out.ndim++] = classes;
-    return lh__check_range(c, index, classes, "index");
+    return lh__check_range(c, 0, classes, "index");
 }
 
 static lh_status shape_scatter_add(lh__check *c) {
@@ -91,7 +91,7 @@ static lh_status shape_scatter_add(lh__check *c) {
             return lh__reject(c, LH_ESHAPE, "the index is longer than the source on axis %d", d);
     }
     lh__shape_same(c);
-    return lh__check_range(c, index, x->shape[c->ints[0]], "index");
+    return lh__check_range(c, 1, x->shape[c->ints[0]], "index");
 }
 
 /* Axis d of x, counted from the last in pairs of integers from 1 on: what comes before and after.

@@ -43,6 +43,9 @@ static lh_status shape_bce(lh__check *c) {
     const lh__view *p = lh__in(c, 0);
     lh_status status = shape_weighted_pair(c);
 
+    if (status != LH_OK || lh__is_probability(c->in[0]))
+        return status;
+    status = lh__computed(c->e, c->in[0]);
     for (int64_t i = 0, n = lh__view_numel(p); status == LH_OK && i < n; i++) {
         double x = lh__get(p, i);
 
@@ -93,6 +96,8 @@ static lh_status shape_cosine_embedding(lh__check *c) {
     if (a->ndim < 1 || a->ndim > 2 || target->ndim != a->ndim - 1 ||
         (a->ndim == 2 && target->shape[0] != a->shape[0]))
         return lh__reject(c, LH_ESHAPE, "needs two of (n, features) and a target of (n)");
+    if (lh__computed(c->e, c->in[2]) != LH_OK)
+        return LH_ENOMEM;
     for (int64_t i = 0, n = lh__view_numel(target); i < n; i++) {
         double x = lh__get(target, i);
 

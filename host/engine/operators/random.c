@@ -35,6 +35,8 @@ static lh_status shape_normal(lh__check *c) {
 static lh_status shape_bernoulli(lh__check *c) {
     const lh__view *p = lh__in(c, 0);
 
+    if (lh__computed(c->e, c->in[0]) != LH_OK)
+        return LH_ENOMEM;
     for (int64_t i = 0, n = lh__view_numel(p); i < n; i++)
         if (!(lh__get(p, i) >= 0.0 && lh__get(p, i) <= 1.0))
             return lh__reject(c, LH_EINVAL,
@@ -54,6 +56,8 @@ static lh_status shape_randint(lh__check *c) {
 static lh_status check_weights(const lh__check *c, int64_t classes) {
     const lh__view *w = lh__in(c, 0);
 
+    if (lh__computed(c->e, c->in[0]) != LH_OK)
+        return LH_ENOMEM;
     for (int64_t i = 0, n = lh__view_numel(w); i < n; i += classes) {
         double sum = 0.0;
 

@@ -71,20 +71,27 @@ lh_status lh__shape_axis(lh__check *c) {
     return status == LH_OK ? lh__shape_same(c) : status;
 }
 
-lh_status lh__check_range(const lh__check *c, const lh__view *index, int64_t limit,
-                          const char *what) {
-    const int64_t *data = index->data;
+lh_status lh__check_range(const lh__check *c, int32_t k, int64_t limit, const char *what) {
+    const lh__view *index = lh__in(c, k);
     int64_t n = lh__view_numel(index);
     int32_t contiguous = lh__view_is_contiguous(index);
+    lh_status status = lh__computed(c->e, c->in[k]);
+    const int64_t *data = index->data;
 
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; status == LH_OK && i < n; i++) {
         int64_t value = data[contiguous ? i : lh__view_offset(index, i)];
 
         if (value < 0 || value >= limit)
             return lh__reject(c, LH_EINVAL, "%s %lld at element %lld is outside 0 ... %lld", what,
                               (long long)value, (long long)i, (long long)limit - 1);
     }
-    return LH_OK;
+    return status;
+}
+
+int32_t lh__is_probability(const lh_tensor *t) {
+    const uint32_t op = t->node ? t->node->row->op : 0;
+
+    return op == LH_OP_SIGMOID;
 }
 
 lh_status lh__shape_from(lh__check *c, int32_t first) {

@@ -25,9 +25,11 @@ lh_status lh__fix_axis(const lh__check *c, int64_t *axis, int32_t ndim);
 /* Broadcasts the shape of v into that of c->out. */
 lh_status lh__broadcast_into(lh__check *c, const lh__view *v);
 
-/* Every element of `index`, I64, is within [0, limit). O(elements). */
-lh_status lh__check_range(const lh__check *c, const lh__view *index, int64_t limit,
-                          const char *what);
+/* Every element of input k, I64, is within [0, limit). O(elements). */
+lh_status lh__check_range(const lh__check *c, int32_t k, int64_t limit, const char *what);
+
+/* Whether a tensor holds numbers from 0 to 1, or NaN, whatever it was made of. */
+int32_t lh__is_probability(const lh_tensor *t);
 
 /* The result has the shape that the call's integers from `first` on give. */
 lh_status lh__shape_from(lh__check *c, int32_t first);
