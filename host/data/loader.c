@@ -108,15 +108,15 @@ static lh_status slot_bytes(const lh__loader *l, size_t *bytes, lh__error *e) {
     return LH_OK;
 }
 
-/* Who fetches. Compute threads that are not the trainer's own have idle moments and help with what
- * is cheap; where one thread computes, another core is free for a fetch thread. */
+/* Who fetches. What is cheap is not worth a thread: its batches come from another core's cache. But
+ * compute threads other than the trainer's have idle moments, and help with it. */
 static void choose_workers(lh__loader *l, size_t batch_bytes, int32_t compute_threads) {
     int32_t n = cores(), is_cheap = l->dataset->in_memory && batch_bytes < CHEAP_BATCH;
     int64_t item_bytes = (int64_t)batch_bytes / slot_items(l);
 
     l->n_workers = l->options.num_workers;
     if (l->n_workers < 0) {
-        if (n == 1 || (is_cheap && compute_threads != 1))
+        if (n == 1 || is_cheap)
             l->n_workers = 0;
         else if (l->dataset->in_memory)
             l->n_workers = 1;

@@ -27,13 +27,12 @@ typedef struct lh__batch {
 /* How many batches may be held at once. */
 enum { LH__BATCHES_HELD = 2 };
 
-/* A loader as lh_loader_options describes it; batch_size must be decided (not 0). Of num_workers
- * -1 this decides: for a dataset in memory whose batches are below 1 MiB, one thread where one
- * thread computes and another core is free, else none, since handing over would cost the computing
- * threads more than it hides; for other datasets in memory one; for a plugin's items half of the
- * cores, 8 at most; on a single core none. prefetch and pin_memory mean nothing without threads and
- * on the CPU. `compute_threads` of the run, 0: unknown: where there are several and num_workers is
- * 0, idle ones may fetch such cheap batches with lh__loader_help.
+/* A loader as lh_loader_options describes it; batch_size must be decided (not 0), num_workers -1
+ * is decided here: none for a dataset in memory whose batches are below 1 MiB, or on a single core
+ * (handing over would cost more than it hides); else one thread, or for a plugin's items half
+ * of the cores, 8 at most. prefetch and pin_memory mean nothing without threads and on the CPU.
+ * Where there are no threads and batches are as cheap as that, the idle ones of the run's
+ * `compute_threads` (0: unknown) may fetch them with lh__loader_help.
  * NULL and the reason in `e`: batch size below 1, empty dataset, no batch left by drop_last,
  * absurd numbers of threads or batches ahead, out of memory. `id` tells the run's loaders apart. */
 lh__loader *lh__loader_new(const lh_loader_options *options, uint64_t seed, uint32_t id,

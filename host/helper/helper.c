@@ -2,7 +2,6 @@
  * lost. */
 #include "helper/helper.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -22,10 +21,9 @@ int lh__helper_start(pthread_t *thread, const char *name, void *(*run)(void *arg
     return rc;
 }
 
-/* On Linux both settings are a thread's own. A batch thread never preempts at waking. */
+/* On Linux a thread has a nice value of its own. */
 void lh__helper_begins(void) {
     const id_t me = (id_t)gettid();
 
-    sched_setscheduler((pid_t)me, SCHED_BATCH, &(struct sched_param){0});
     setpriority(PRIO_PROCESS, me, getpriority(PRIO_PROCESS, me) + NICER_BY);
 }
