@@ -52,7 +52,8 @@ enum {
     LH__OP_LOG_SOFTMAX_GRAD,  /* (g, y) ints axis: g - exp(y) sum(g) */
     LH__OP_NLL_GRAD,          /* (g 0-d, target (n)) ints n, classes: -g/n at the target */
     LH__OP_CE_GRAD,           /* (g 0-d, logits, target): g/n (softmax - one-hot) */
-    LH__OP_SLICE_GRAD,        /* (g) ints axis, start, end, step, then shape of x: zeros around */
+    LH__OP_SLICE_GRAD,        /* (g[, y]) ints axis, start, end, step, then shape of x: g in place,
+                                 added to y if given, else with zeros around */
     LH__OP_GATHER_GRAD,       /* (g, index) ints axis, then shape of x: scatter-add */
     LH__OP_INDEX_SELECT_GRAD, /* (g, index) ints axis, then shape of x: index-add */
     LH__OP_DROPOUT_MASK,      /* (g) reals p: the mask of the forward call's counter again */
@@ -83,6 +84,15 @@ enum {
     LH__OP_BCE,        /* (p, target): the loss of each element, logarithms >= -100 */
     LH__OP_BCE_GRAD,   /* (g, p, target): g (p - target) / max(p (1 - p), 1e-12) */
     LH__OP_BCE_LOGITS, /* (logits, target): the loss of each element */
+    LH__OP_ATTENTION,  /* (q (n, heads, t, d), k (n, heads, s, d), v (n, heads, s, e)[, mask (n,
+                          heads, t, s) BOOL, keep where 1, or real, added]) ints: causal, how many of
+                          n, heads lie before t in the result; reals: scale, dropout p. A vector:
+                          the result, then, (n, heads, t), the logarithm of the sum of exp of each
+                          row's scores, 0 where the row has no key and is therefore 0 */
+    LH__OP_ATTENTION_GRAD, /* (g, vector, q, k, v[, mask]) ints, reals as ATTENTION: a vector: the
+                              gradients to q, k and v, laid out as the result */
+    LH__OP_ATTENDED,       /* (y, vector, q, k, v[, mask]): y, in the vector, as a view that has the
+                              gradients of ATTENTION */
     LH__OP_LIMIT
 };
 
@@ -134,6 +144,7 @@ typedef struct lh__link {
     int32_t source[LH__LINK_OPERANDS]; /* the link that operand i is the result of; -1: memory */
     int32_t is_stored;                 /* 0: links alone read the result; it goes to no memory */
     int32_t is_flat;                   /* every operand lies as the result does */
+    void (*row)(void);                 /* the device's, set by ready_link */
 } lh__link;
 
 typedef struct lh__chain {
@@ -170,9 +181,10 @@ typedef struct lh__device {
     lh__kernel *const *kernels; /* indexed by operator, LH__OP_LIMIT of them; views have none */
     /* Whether the kernel of this call would run call->after; NULL: none does. */
     int32_t (*runs_after)(const lh__kernel_call *call);
-    /* Whether the call may be a link of a chain; runs a chain, all of it or, as lh__after, a part.
-     * All three NULL: there are no chains. */
+    /* Whether the call may be a link of a chain; makes a link that is filled in ready; runs a chain,
+     * all of it or, as lh__after, a part. All NULL: there are no chains. */
     int32_t (*may_link)(const lh__kernel_call *call);
+    void (*ready_link)(lh__link *link);
     void (*run_chain)(const lh__chain *chain);
     void (*run_links)(const lh__after *chain, int64_t begin, int64_t n);
     void (*update)(const lh__update *u);

@@ -146,7 +146,7 @@ static uint8_t *read_file(lh_ctx *c, const char *path, int64_t *size) {
     return bytes;
 }
 
-const struct text *text_read(lh_ctx *c) {
+const struct text *text_read(lh_ctx *c, int64_t vocab_size) {
     const char *name = is_there(c, shakespeare) ? shakespeare : made;
     struct text *t = is_there(c, name) ? lh_alloc(c, sizeof *t) : NULL;
     uint8_t *bytes, *characters, place[256] = {0}, is_used[256] = {0};
@@ -165,6 +165,9 @@ const struct text *text_read(lh_ctx *c) {
         characters[i] = place[bytes[i]];
     t->train = t->length * 9 / 10;
     free(bytes);
+    if (t->classes > vocab_size)
+        lh_fail(c, LH_EINVAL, "the text has %d different characters: --model.vocab_size %d",
+                (int)t->classes, (int)t->classes);
     return characters ? t : NULL;
 }
 

@@ -17,8 +17,9 @@ struct text {
  * root, else downloaded and checked, else a text that a small grammar makes; says so. */
 lh_status text_prepare(lh_ctx *c);
 
-/* The text that text_prepare found or made, to live with the run; NULL where there is none. */
-const struct text *text_read(lh_ctx *c);
+/* The text that text_prepare found or made, to live with the run; NULL where there is none. Errors:
+ * it has more different characters than `vocab_size`. */
+const struct text *text_read(lh_ctx *c, int64_t vocab_size);
 
 /* Draws the next character by logits (classes) over `temperature`, among the `top_k` likeliest. */
 int64_t text_draw(lh_ctx *c, lh_tensor *logits, double temperature, int64_t top_k);

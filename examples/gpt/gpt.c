@@ -47,10 +47,7 @@ static lh_status prepare_data(lh_ctx *c, void *self) {
 static lh_status setup(lh_ctx *c, void *self, int32_t stage) {
     struct gpt *m = self;
 
-    m->text = text_read(c);
-    if (m->text && m->text->classes > lh_hparam_int(c, "vocab_size"))
-        return lh_fail(c, LH_EINVAL, "the text has %d different characters: --model.vocab_size %d",
-                       (int)m->text->classes, (int)m->text->classes);
+    m->text = text_read(c, lh_hparam_int(c, "vocab_size"));
     return LH_OK;
 }
 

@@ -1,5 +1,7 @@
 """The model of mnist.c in PyTorch Lightning."""
 
+import math
+
 import lightning as L
 import torch
 import torch.nn.functional as F
@@ -38,4 +40,9 @@ class LitModel(L.LightningModule):
         self.evaluate(batch, "test")
 
     def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), lr=self.hparams.lr)
+        lr, steps = self.hparams.lr, self.trainer.estimated_stepping_batches
+        adam = torch.optim.Adam(self.parameters(), lr)
+        if steps == math.inf:
+            return adam
+        cycle = torch.optim.lr_scheduler.OneCycleLR(adam, 3 * lr, steps, div_factor=3)
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}

@@ -14,7 +14,7 @@ struct mnist {
 static const lh_hparam_spec hparams[] = {
     LH_HPARAM_INT("layer_1_dim", 128, 1, 65536, "width of the first hidden layer"),
     LH_HPARAM_INT("layer_2_dim", 256, 1, 65536, "width of the second hidden layer"),
-    LH_HPARAM_REAL("lr", 1e-3, 0, 1, "learning rate"),
+    LH_HPARAM_REAL("lr", 1e-3, 0, 1, "learning rate at the start"),
     LH_HPARAM_INT("batch_size", 64, 1, 60000, "images per batch"),
 };
 
@@ -91,7 +91,12 @@ static lh_status test_step(lh_ctx *c, void *self, lh_batch *batch, int64_t batch
 }
 
 static lh_status configure_optimizers(lh_ctx *c, void *self) {
-    lh_adam(c, .lr = lh_hparam(c, "lr"));
+    double lr = lh_hparam(c, "lr");
+    lh_optimizer *adam = lh_adam(c, .lr = lr);
+    int64_t steps = lh_int(c, LH_ESTIMATED_STEPPING_BATCHES);
+
+    if (steps > 0) /* of a run that has an end: up to 3 lr, then down to next to nothing */
+        lh_onecycle_lr(c, adam, .max_lr = 3 * lr, .div_factor = 3, .total = steps);
     return LH_OK;
 }
 

@@ -108,6 +108,9 @@ typedef struct lh__family {
 const lh__row *lh__row_of(uint32_t op);
 const char *lh__op_name(uint32_t op); /* "linear", of internal operators too */
 
+/* "linear"; of what has no row the kernel's own name. O(operators). */
+const char *lh__op_name(uint32_t op);
+
 /* All rows by their operators' numbers, LH__OP_LIMIT of them, NULL where there is none. */
 void lh__rows_fill(const lh__row **rows);
 

@@ -29,11 +29,10 @@ lh_status lh__invoke(lh__engine *e, const lh__kernel_call *k, const int32_t *val
     int32_t few[9], *numbers = few;
 
     if (!values || !e->options.deferred) {
-        const int64_t began = lh__span_begin(e->lane);
+        int64_t began = lh__span_begin(e->lane);
 
         e->device->kernels[k->op](k);
-        if (e->lane)
-            lh__span_end(e->lane, LH__SPAN_OPERATOR, NULL, lh__op_name(k->op), began);
+        lh__span_end(e->lane, LH__SPAN_OPERATOR, NULL, e->lane ? lh__op_name(k->op) : NULL, began);
         return LH_OK;
     }
     if (k->n_in > 8)
@@ -67,6 +66,10 @@ void lh__names_end(lh__engine *e) {
     e->stream.unnamed = e->stream.values.n;
 }
 
+void lh__graph_end(lh__engine *e) {
+    e->stream.derived = e->stream.values.n;
+}
+
 lh_status lh__computed(lh__engine *e, lh_tensor *t) {
     lh_status status = LH_OK;
 
@@ -92,7 +95,7 @@ void lh__explain(lh__engine *e, void (*line)(void *user, const char *text), void
 
 static void keep(const lh__stream *s, const lh_tensor *t, uint8_t *keeps) {
     if (t->value > s->first)
-        keeps[t->value - 1 - s->first] |= t->value > s->unnamed;
+        keeps[t->value - 1 - s->first] |= t->value > s->derived;
 }
 
 /* A byte per value of the stream: it is kept. */
@@ -105,7 +108,7 @@ static void find_kept(const lh__engine *e, uint8_t *keeps) {
 
         keeps[i - s->first] = all || v->is_held || (v->is_named && i >= s->unnamed);
     }
-    for (const lh__node *n = e->tape; n && s->unnamed < s->values.n; n = n->older) {
+    for (const lh__node *n = e->tape; n && s->derived < s->values.n; n = n->older) {
         if (n->spent)
             continue;
         keep(s, n->out, keeps);

@@ -109,6 +109,7 @@ lh__arena_use lh__engine_arena(const lh__engine *e) {
 
 void lh__step_begin(lh__engine *e, int32_t phase, uint64_t step) {
     lh__names_end(e);
+    lh__graph_end(e);
     lh__settle(e);
     lh__stream_reset(&e->stream);
     lh__arena_reset(&e->arena);

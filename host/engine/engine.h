@@ -99,8 +99,9 @@ lh_status lh__settle(lh__engine *e);
 void lh__hold(lh__engine *e, const lh_tensor *t);
 
 /* From here on nobody can use the tensors that were made in this step so far, but for held ones:
- * the hooks that knew their names have returned. */
+ * the hooks that knew their names have returned. lh__graph_end: nor will a backward pass. */
 void lh__names_end(lh__engine *e);
+void lh__graph_end(lh__engine *e);
 
 /* The elements of t are where t->view.data says from now on. Settles where they are pending. */
 lh_status lh__computed(lh__engine *e, lh_tensor *t);

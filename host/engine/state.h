@@ -45,9 +45,9 @@ struct lh__engine {
     const lh__watcher *watcher;        /* sees every call, or NULL */
     lh__stream stream;                 /* what was put off */
     lh__plans plans;
-    lh__lane *lane; /* of the thread that computes, or NULL */
     void (*explain)(void *user, const char *text);
     void *explain_user;
+    lh__lane *lane;                    /* of the thread that computes, or NULL */
 
     /* The model. */
     lh__list params;  /* lh__param, in order of declaration */

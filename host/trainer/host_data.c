@@ -66,10 +66,13 @@ static int64_t dataset_length(lh_ctx *c, const lh_dataset *d) {
     return d ? d->length : 0;
 }
 
-static lh_status loader(lh_ctx *c, const lh_loader_options *o) {
+static lh_status loader(lh_ctx *c, const lh_loader_options *options) {
+    lh_loader_options o;
+
     if (lh__of(c)->error.code != LH_OK)
         return lh__of(c)->error.code;
-    return lh__add_loader(lh__of(c)->trainer, o, ERROR(c));
+    lh__known(&o, sizeof o, options);
+    return lh__add_loader(lh__of(c)->trainer, &o, ERROR(c));
 }
 
 static lh_tensor *batch_get(lh_ctx *c, const lh_batch *b, int32_t field) {

@@ -6,19 +6,21 @@
 
 #define ERROR(c) (&lh__of(c)->error)
 
-static lh_meter *meter(lh_ctx *c, const lh_meter_options *o) {
+static lh_meter *meter(lh_ctx *c, const lh_meter_options *options) {
     lh__instance *i = lh__of(c);
+    lh_meter_options o;
     char key[800];
     lh_meter *m;
 
+    lh__known(&o, sizeof o, options);
     if (i->hook != LH__HOOK_setup && i->hook != LH__HOOK_configure_model &&
         i->hook != LH__HOOK_configure_sharded_model) {
         lh__fail(ERROR(c), LH_ESTATE, "lh_meter \"%s\": only in setup and configure_model",
-                 o->name ? o->name : "");
+                 o.name ? o.name : "");
         return NULL;
     }
-    snprintf(key, sizeof key, "%s.%s", i->key, o->name ? o->name : "");
-    m = lh__meter_new(o, key, ERROR(c));
+    snprintf(key, sizeof key, "%s.%s", i->key, o.name ? o.name : "");
+    m = lh__meter_new(&o, key, ERROR(c));
     if (m && lh__meters_add(&i->trainer->meters, m, ERROR(c)) == LH_OK)
         return m;
     lh__meter_free(m);

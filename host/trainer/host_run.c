@@ -148,12 +148,18 @@ lh_status lh__log(lh__instance *i, lh__logged l, lh_tensor *value) {
     return lh__look_log(t, i, &l, value);
 }
 
-static lh_status log_value(lh_ctx *c, const char *name, double value, const lh_log_options *o) {
-    return lh__log(lh__of(c), (lh__logged){.name = name, .value = value, .options = o}, NULL);
+static lh_status log_value(lh_ctx *c, const char *name, double value,
+                           const lh_log_options *options) {
+    lh_log_options o;
+
+    lh__known(&o, sizeof o, options);
+    return lh__log(lh__of(c), (lh__logged){.name = name, .value = value, .options = &o}, NULL);
 }
 
-static lh_status log_tensor(lh_ctx *c, const char *name, lh_tensor *x, const lh_log_options *o) {
+static lh_status log_tensor(lh_ctx *c, const char *name, lh_tensor *x,
+                            const lh_log_options *options) {
     lh__instance *i = lh__of(c);
+    lh_log_options o;
 
     if (!x)
         return i->error.code;
@@ -161,7 +167,8 @@ static lh_status log_tensor(lh_ctx *c, const char *name, lh_tensor *x, const lh_
         return lh__fail(&i->error, LH_ESHAPE,
                         "lh_log \"%s\": a metric is one number, this tensor has %lld: reduce it",
                         name, (long long)lh__view_numel(&x->view));
-    return lh__log(i, (lh__logged){.name = name, .options = o}, x);
+    lh__known(&o, sizeof o, options);
+    return lh__log(i, (lh__logged){.name = name, .options = &o}, x);
 }
 
 static double metric(lh_ctx *c, const char *name) {

@@ -8,9 +8,21 @@
 
 #include "trainer/run.h"
 
+#include <string.h>
+
 /* The instance behind a context, and its trainer. */
 static inline lh__instance *lh__of(lh_ctx *c) {
     return (lh__instance *)(void *)c;
+}
+
+/* The `size` bytes of options as this host knows them, from a struct that begins with its own size:
+ * what an older plugin's has not is 0. */
+static inline void lh__known(void *known, size_t size, const void *options) {
+    uint32_t given;
+
+    memcpy(&given, options, sizeof given);
+    memset(known, 0, size);
+    memcpy(known, options, given < size ? given : size);
 }
 
 #define LH__ENGINE(c) (lh__of(c)->trainer->engine)

@@ -147,7 +147,7 @@ static int is_within_step(lh__hook hook) {
 lh_status lh__call_end(lh__trainer *t, lh__frame frame, lh_status status) {
     lh__instance *who = frame.who, *before = frame.before;
 
-    if (frame.began)
+    if (frame.began >= 0)
         lh__span_end(t->lane, LH__SPAN_HOOK, who->plugin->name, lh__hooks[who->hook].name,
                      frame.began);
     if (status < 0 || who->error.code != LH_OK)

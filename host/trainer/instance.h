@@ -69,7 +69,7 @@ void lh__cast_free(lh__cast_list *c);
 typedef struct lh__frame {
     lh__instance *who, *before;
     lh__hook hook; /* of `before` */
-    int64_t began; /* for the profile; 0: it isn't told */
+    int64_t began; /* for the profile; -1: not in it */
 } lh__frame;
 
 /* The plugin's code begins and ends. `end` returns the hook's status, or the failure, recorded for

@@ -92,7 +92,7 @@ static lh_status take(lh__trainer *t, lh__look *look) {
     lh__frame frame = lh__call_begin(t, look->who, look->hook);
     lh_status status = LH_OK;
 
-    frame.began = 0; /* not a call of the hook, to the profile */
+    frame.began = -1; /* no call of the hook, for the profiler */
     if (look->meter) {
         status = update(t, look->meter, look->scores, look->target, look->is_training,
                         &look->who->error);

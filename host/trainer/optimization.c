@@ -70,7 +70,7 @@ static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
 static lh_status check_value(lh__trainer *t) {
     double value = t->closure.loss ? lh__item(t->engine, t->closure.loss) : 0;
 
-    if (isfinite(value) || t->scaler.is_on) /* then the scaler skips the update */
+    if (isfinite(value) || t->scaler.is_on) /* else it is the scaler's to mend */
         return LH_OK;
     return lh__run_fail(t, LH_ENAN,
                         "%s: the loss is %g in epoch %lld, batch %lld: the data or the learning "
@@ -111,7 +111,7 @@ static lh_status backward(lh__trainer *t) {
         return lh__failed(t);
     if (!lh__module_has(t, LH__HOOK_backward) && lh__backward(t->engine, loss, 1, 0) != LH_OK)
         return lh__failed(t);
-    return lh__call_plain(t, LH__HOOK_on_after_backward) < 0 ? lh__failed(t) : check_value(t);
+    return lh__call_plain(t, LH__HOOK_on_after_backward);
 }
 
 /* A window's first batch; and, of a batch in pieces, every piece that follows an update. */
@@ -139,7 +139,11 @@ lh_status lh__run_closure(lh__trainer *t) {
         return lh__failed(t);
     if (gradients_begin(t) && zero_grad(t, opt) != LH_OK)
         return lh__failed(t);
-    return t->closure.loss ? phase(t, "backward", backward) : LH_OK;
+    if (t->closure.loss && phase(t, "backward", backward) != LH_OK)
+        return lh__failed(t);
+    if (t->names_end)
+        lh__graph_end(t->engine);
+    return phase(t, "compute", check_value);
 }
 
 lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_value) {
@@ -236,8 +240,8 @@ static int32_t whose_turn(const lh__trainer *t) {
     return -1;
 }
 
-/* What the batch put off is computed; the next one may have another scale. */
-static lh_status end_batch(lh__trainer *t, const lh_batch *batch) {
+/* What is left to do once all optimizers had their part. */
+static lh_status finish(lh__trainer *t, const lh_batch *batch) {
     return lh__step_computed(t, batch) == LH_OK ? lh__scaler_update(t) : lh__failed(t);
 }
 
@@ -246,8 +250,7 @@ lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx)
 
     t->closure = (lh__closure){.batch = batch, .batch_idx = batch_idx};
     if (((const lh_module *)t->cast.module->hooks)->manual_optimization)
-        return phase(t, "training_step", training_step) == LH_OK ? end_batch(t, batch)
-                                                                 : lh__failed(t);
+        return phase(t, "training_step", training_step) == LH_OK ? finish(t, batch) : lh__failed(t);
     turn = whose_turn(t);
     for (int32_t i = 0; i < n; i++) {
         lh_optimizer *opt = lh__optimizer_at(t->engine, i);
@@ -262,7 +265,7 @@ lh_status lh__training_batch(lh__trainer *t, lh_batch *batch, int64_t batch_idx)
         if (n > 1)
             lh__optimizer_toggle(opt, 0);
     }
-    return end_batch(t, batch);
+    return finish(t, batch);
 }
 
 void lh__step_named(lh__trainer *t, const lh_batch *batch, int32_t may_name) {

@@ -74,7 +74,7 @@ const lh__option_row lh__option_rows[] = {
     {"detect_anomaly", LH__OPTION_FLAG, AT(detect_anomaly), "false", "false", 0, 0, NULL, NULL,
      "stop at the first operator whose result is not finite"},
     {"plan", LH__OPTION_FLAG, AT(plan), "true", "true", 0, 0, NULL, NULL,
-     "plan each step once, fused, and replay it; false: run operators as they are called, same bits"},
+     "plan a step once, then replay it; false: operators run when called, to the same bits"},
     {"explain_plan", LH__OPTION_FLAG, AT(explain_plan), "false", "false", 0, 0, NULL, NULL,
      "say of every plan what it joins, leaves out and saves"},
     {"barebones", LH__OPTION_FLAG, AT(barebones), "false", "false", 0, 0, NULL, NULL,

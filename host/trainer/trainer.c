@@ -113,15 +113,16 @@ static lh_status make_parts(lh__trainer *t) {
         .seed = t->config->seed,
         .detect_anomaly = o->detect_anomaly,
         .deferred = o->plan && !o->detect_anomaly && !t->exports,
+
         .products = lh__precision_products(o)};
 
     t->engine = lh__engine_new(&engine, &t->failure);
     if (!t->engine)
         return lh__failed(t);
     lh__engine_set_error(t->engine, &t->failure);
-    lh__engine_profile(t->engine, t->lane);
     if (o->explain_plan)
         lh__explain(t->engine, explain, t);
+    lh__engine_profile(t->engine, t->lane);
     t->metrics = lh__metrics_new();
     t->outputs = lh__outputs_new();
     t->epoch_outputs = lh__outputs_new();

@@ -9,9 +9,11 @@
  * weight's gradient is summed in at most SHARES runs of images, added up in order. Other dtypes,
  * and kernels too large for a tile, go to the oracle.
  */
-#include "kernels/convolution.h"
+#include "kernels/cpu/channels.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/sweep.h"
 #include "kernels/cpu/vector.h"
+#include "kernels/cpu/winograd.h"
 
 enum {
     SCRATCH = 160 * 1024,   /* bytes of a tile on the stack */
@@ -27,44 +29,26 @@ enum {
 #endif
 };
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t floor_div(int64_t a, int64_t b) {
-    return a / b - (a % b < 0);
-}
-
-/* How a convolution is cut.
- *
- * Destination positions are first + spread j. CONV: spread 1; tap k of position j reads the source
- * at j step + offset(k). CONV_TRANSPOSE: one pass for every first in [0, spread), with the taps
- * that meet it; step 1. The tile holds a channel's source as one part for each remainder of a
+/* How a convolution is cut. The tile holds a channel's source as one part for each remainder of a
  * division by `step`, so that neighbours in j are neighbours in memory. */
 typedef struct plan {
-    lh__conv g;
+    sweep s;
     const void *x, *weight, *bias;
     void *y;
-    int64_t from_c, to_c;        /* channels of a group */
-    int64_t from[3], to[3];      /* extents */
-    int64_t step[3], spread[3];  /* one of them is 1 */
-    int64_t low[3], reach[3];    /* least offset; greatest minus least */
-    int64_t count[3], cut[3];    /* positions j; of a tile */
-    int64_t tiles[3];            /* how many */
+    const lh__after *after;
+    int64_t cut[3], tiles[3];    /* positions j of a tile; how many tiles */
     int64_t parts[3], extent[3]; /* of a channel in a tile; of one part */
     int64_t plane;               /* elements of a channel in a tile */
     int64_t block;               /* channels of a tile */
-    int64_t row, column;         /* of the weight, from channel to channel: to, from */
-    int32_t transpose;
-    int64_t units, grain; /* images x groups x tiles; how many a thread takes at once */
+    int64_t units, grain;        /* images x groups x tiles; how many a thread takes at once */
 } plan;
 
 /* Lengths of a tile and its parts. */
 static void measure(plan *p) {
     p->plane = 1;
     for (int32_t d = 0; d < 3; d++) {
-        p->parts[d] = least(p->step[d], p->reach[d] + 1);
-        p->extent[d] = p->cut[d] + p->reach[d] / p->step[d];
+        p->parts[d] = least(p->s.step[d], p->s.reach[d] + 1);
+        p->extent[d] = p->cut[d] + p->s.reach[d] / p->s.step[d];
         p->plane *= p->parts[d] * p->extent[d];
     }
 }
@@ -73,10 +57,10 @@ static void measure(plan *p) {
 static bool choose_tile(plan *p, int64_t room) {
     int64_t least_rows[3] = {1, 4, 64};
 
-    p->block = p->g.taps < SUMMANDS ? least(p->from_c, SUMMANDS / p->g.taps) : 1;
+    p->block = p->s.g.taps < SUMMANDS ? least(p->s.from_c, SUMMANDS / p->s.g.taps) : 1;
     p->block = p->block ? p->block : 1;
     for (int32_t d = 0; d < 3; d++)
-        p->cut[d] = p->count[d];
+        p->cut[d] = p->s.count[d];
     for (measure(p); p->plane * p->block > room; measure(p)) {
         int32_t d = 0;
 
@@ -99,66 +83,37 @@ static bool plan_fits(plan *p, int64_t size) {
 
     if (!choose_tile(p, SCRATCH / size))
         return false;
-    p->units = p->g.batch * p->g.groups;
+    p->units = p->s.g.batch * p->s.g.groups;
     for (int32_t d = 0; d < 3; d++) {
-        p->tiles[d] = p->count[d] ? (p->count[d] + p->cut[d] - 1) / p->cut[d] : 0;
+        p->tiles[d] = p->s.count[d] ? (p->s.count[d] + p->cut[d] - 1) / p->cut[d] : 0;
         p->units *= p->tiles[d];
     }
-    work = lh__volume(p->cut) * p->to_c * p->from_c * p->g.taps;
+    work = lh__volume(p->cut) * p->s.to_c * p->s.from_c * p->s.g.taps;
     p->grain = work ? (RANGE_WORK + work - 1) / work : 1;
     return true;
 }
 
 static plan plan_of(const lh__kernel_call *call) {
-    plan p = {.g = lh__conv_of(call),
-              .x = call->in[0]->data,
-              .weight = call->in[1]->data,
-              .bias = call->n_in > 2 ? call->in[2]->data : NULL,
-              .y = call->out->data};
-    const lh__conv *g = &p.g;
-    int32_t transpose = p.transpose = call->op == LH_OP_CONV_TRANSPOSE;
-
-    p.from_c = transpose ? g->small_c : g->large_c;
-    p.to_c = transpose ? g->large_c : g->small_c;
-    p.row = transpose ? g->taps : g->large_c * g->taps;
-    p.column = transpose ? g->large_c * g->taps : g->taps;
-    for (int32_t d = 0; d < 3; d++) {
-        int64_t span = (g->kernel[d] - 1) * g->dilation[d];
-
-        p.from[d] = transpose ? g->small[d] : g->large[d];
-        p.to[d] = transpose ? g->large[d] : g->small[d];
-        p.step[d] = transpose ? 1 : g->stride[d];
-        p.spread[d] = transpose ? g->stride[d] : 1;
-        p.low[d] = transpose ? -floor_div(span - g->padding[d], g->stride[d]) : -g->padding[d];
-        p.reach[d] =
-            transpose ? floor_div(g->stride[d] - 1 + g->padding[d], g->stride[d]) - p.low[d] : span;
-        if (p.reach[d] < 0) /* no tap meets anything */
-            p.reach[d] = 0;
-        p.count[d] = (p.to[d] + p.spread[d] - 1) / p.spread[d];
-    }
-    return p;
+    return (plan){.s = sweep_of(call),
+                  .x = call->in[0]->data,
+                  .weight = call->in[1]->data,
+                  .bias = call->n_in > 2 ? call->in[2]->data : NULL,
+                  .y = call->out->data,
+                  .after = call->after};
 }
 
 /* Where in the tile, from a position on, the value of tap k is for destinations first + ...;
  * -1: the tap doesn't meet them. */
 static int64_t tap_offset(const plan *p, const int64_t first[3], int64_t k) {
-    int64_t tap[3], at = 0;
+    int64_t offset[3], at = 0;
 
-    lh__split3(p->g.kernel, k, tap);
-    for (int32_t d = 0; d < 3; d++) {
-        int64_t offset = tap[d] * p->g.dilation[d] - p->g.padding[d];
-
-        if (p->transpose) {
-            offset = first[d] - offset;
-            if (offset % p->spread[d])
-                return -1;
-            offset /= p->spread[d];
-        }
-        offset -= p->low[d];
-        at = at * p->parts[d] + offset % p->step[d];
-        tap[d] = offset / p->step[d];
-    }
-    return ((at * p->extent[0] + tap[0]) * p->extent[1] + tap[1]) * p->extent[2] + tap[2];
+    if (!meets(&p->s, first, k, offset))
+        return -1;
+    for (int32_t d = 0; d < 3; d++)
+        at = at * p->parts[d] + offset[d] % p->s.step[d];
+    for (int32_t d = 0; d < 3; d++)
+        at = at * p->extent[d] + offset[d] / p->s.step[d];
+    return at;
 }
 
 /* The offsets of a product's summands: channels [c0, c0 + channels) with the taps [t0, t1) that
@@ -172,16 +127,41 @@ static int64_t list_summands(const plan *p, const int64_t first[3], int64_t c0, 
 
         if (at < 0)
             continue;
-        a[n] = (int32_t)(c0 * p->column + t);
+        a[n] = (int32_t)(c0 * p->s.column + t);
         b[n++] = (int32_t)at;
     }
     taps = n;
     for (int64_t c = 1; c < channels; c++)
         for (int64_t t = 0; t < taps; t++, n++) {
-            a[n] = a[n - taps] + (int32_t)p->column;
+            a[n] = a[n - taps] + (int32_t)p->s.column;
             b[n] = b[n - taps] + (int32_t)p->plane;
         }
     return taps ? n : 0;
+}
+
+/* Tells that the results of a tile at positions j are final, of a group's channels from `channel`
+ * on, counted over all images: in runs as long as they come. */
+static void run_after_box(const plan *p, int64_t channel, const int64_t j[3]) {
+    const int64_t *to = p->s.to;
+    int64_t begin[3], n[3], channels = p->s.to_c, planes, rows;
+
+    for (int32_t d = 0; d < 3; d++) {
+        begin[d] = j[d] * p->s.spread[d];
+        n[d] = least(p->cut[d] * p->s.spread[d], to[d] - begin[d]);
+    }
+    rows = n[2] == to[2] ? 1 : n[1];
+    planes = rows == 1 && n[1] == to[1] ? 1 : n[0];
+    if (planes == 1 && n[0] == to[0]) {
+        p->after->run(p->after, channel * lh__volume(to), channels * lh__volume(to));
+        return;
+    }
+    for (int64_t c = channel; c < channel + channels; c++)
+        for (int64_t a = 0; a < planes; a++)
+            for (int64_t b = 0; b < rows; b++)
+                p->after->run(p->after,
+                              ((c * to[0] + begin[0] + a) * to[1] + begin[1] + b) * to[2] +
+                                  begin[2],
+                              lh__volume(n) / planes / rows);
 }
 
 /* The part of a weight's gradient that one thread computes at a time: a run of images, a group,
@@ -274,6 +254,55 @@ static bool weight_plan_fits(weight_plan *w, int64_t size) {
 #define FN(name) name##_f64
 #include "kernels/cpu/convolution.inc"
 
+/* Where the kernel covers all of the large side there is one position, and the call is a product of
+ * matrices: (images, small channels), (images, the rest), (small channels, the rest). */
+typedef struct product {
+    lh__view small, large, weight;
+    const lh__view *in[2];
+    lh__kernel_call call;
+} product;
+
+static lh__view matrix(const lh__view *v, int64_t rows, int64_t columns, bool turned) {
+    return (lh__view){.data = v->data,
+                      .dtype = v->dtype,
+                      .ndim = 2,
+                      .shape = {turned ? columns : rows, turned ? rows : columns},
+                      .stride = {turned ? 1 : columns, turned ? columns : 1}};
+}
+
+/* False: it isn't one. */
+static bool as_product(const lh__kernel_call *call, product *p) {
+    const lh__conv g = lh__conv_of(call);
+    const int64_t rest = g.large_c * g.taps;
+
+    for (int32_t d = 0; d < 3; d++)
+        if (g.small[d] != 1 || g.padding[d] != 0 || g.dilation[d] != 1 || g.large[d] != g.kernel[d])
+            return false;
+    if (g.groups != 1 || call->n_in > 2)
+        return false;
+    p->call = *call;
+    p->call.op = LH_OP_MATMUL;
+    p->call.n_ints = p->call.n_reals = 0;
+    p->call.in = p->in;
+    if (call->op == LH_OP_CONV) {
+        p->large = matrix(call->in[0], g.batch, rest, false);
+        p->weight = matrix(call->in[1], g.small_c, rest, true);
+        p->small = matrix(call->out, g.batch, g.small_c, false);
+        p->in[0] = &p->large, p->in[1] = &p->weight, p->call.out = &p->small;
+    } else if (call->op == LH_OP_CONV_TRANSPOSE) {
+        p->small = matrix(call->in[0], g.batch, g.small_c, false);
+        p->weight = matrix(call->in[1], g.small_c, rest, false);
+        p->large = matrix(call->out, g.batch, rest, false);
+        p->in[0] = &p->small, p->in[1] = &p->weight, p->call.out = &p->large;
+    } else {
+        p->small = matrix(call->in[0], g.batch, g.small_c, true);
+        p->large = matrix(call->in[1], g.batch, rest, false);
+        p->weight = matrix(call->out, g.small_c, rest, false);
+        p->in[0] = &p->small, p->in[1] = &p->large, p->call.out = &p->weight;
+    }
+    return true;
+}
+
 /* Contiguous operands of one dtype that there is a loop for, with offsets that fit 32 bits. */
 static bool is_plain(const lh__kernel_call *call) {
     int32_t dtype = call->out->dtype;
@@ -287,9 +316,17 @@ static bool is_plain(const lh__kernel_call *call) {
 
 void ISA(conv)(const lh__kernel_call *call) {
     int64_t size = lh__dtype_size(call->out->dtype);
+    product as;
     plan p;
 
     if (is_plain(call)) {
+        if (as_product(call, &as)) {
+            ISA(matmul)(&as.call);
+            return;
+        }
+        if ((ISA(winograd_takes)(call) && ISA(winograd)(call)) ||
+            (ISA(channels_take)(call) && ISA(channels_conv)(call)))
+            return;
         p = plan_of(call);
         if (plan_fits(&p, size)) {
             lh__pool_run(call->pool, (p.units + p.grain - 1) / p.grain,
@@ -303,12 +340,32 @@ void ISA(conv)(const lh__kernel_call *call) {
         lh__ref_conv_transpose(call);
 }
 
+int32_t ISA(conv_runs_after)(const lh__kernel_call *call) {
+    product as;
+    plan p;
+
+    if (!is_plain(call))
+        return 0;
+    if (as_product(call, &as))
+        return ISA(matmul_runs_after)(&as.call);
+    p = plan_of(call);
+    return plan_fits(&p, lh__dtype_size(call->out->dtype));
+}
+
 void ISA(conv_weight_grad)(const lh__kernel_call *call) {
     int64_t size = lh__dtype_size(call->out->dtype), regions;
     weight_plan w = {
         .small = call->in[0]->data, .large = call->in[1]->data, .weight = call->out->data};
+    product as;
 
     w.g = lh__conv_of(call);
+    if (is_plain(call) && as_product(call, &as)) {
+        ISA(matmul)(&as.call);
+        return;
+    }
+    if (is_plain(call) && ((ISA(winograd_takes)(call) && ISA(winograd_weight)(call)) ||
+                           (ISA(channels_take)(call) && ISA(channels_weight)(call))))
+        return;
     if (is_plain(call) && weight_plan_fits(&w, size)) {
         regions = w.g.groups * w.lane_blocks;
         w.partial = lh__pool_scratch(call->pool,

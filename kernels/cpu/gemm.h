@@ -1,30 +1,30 @@
-/* gemm.h - products of small and middling matrices, on the caller's thread.
+/* gemm.h - products of matrices on the caller's thread, for the cpu device's kernels: in a tile of
+ * a job, or without one.
  *
- * Invariant: an element's sum runs over k in order, in blocks of one length:
- * its bits depend on its row of a, its column of b and what it is added to,
- * wherever tiles put it.
+ * Invariant: an element's sum runs over k in order, in blocks cut by k alone. Its bits depend on
+ * its row of a, its column of b and what it is added to, wherever tiles put it and however the
+ * operands lie.
  */
 #ifndef LH_KERNELS_CPU_GEMM_H
 #define LH_KERNELS_CPU_GEMM_H
 
 #include "kernels/cpu/isa.h"
 
-/* c = a b, or c += a b: a (m, k), b (k, n), c (m, n) of one real type, k at
- * least 1. Strides count elements and may be any, 0 too; c's columns are
- * neighbours. */
+/* c = a b, or c += a b: a (m, k), b (k, n), c (m, n) of one real type, k at least 1. Strides count
+ * elements and may be any, 0 too; c's columns are neighbours. */
 typedef struct lh__gemm {
     int64_t m, n, k;
     const void *a, *b;
     void *c;
     int64_t a_row, a_column, b_row, b_column, c_row;
     bool adds;
+    lh__products products; /* of F32 */
 } lh__gemm;
 
 void ISA(gemm_f32)(const lh__gemm *g);
 void ISA(gemm_f64)(const lh__gemm *g);
 
-/* The rows and columns of tiles that c of elements of `size` bytes is best cut
- * in. */
+/* The rows and columns of tiles that c of elements of `size` bytes is best cut in. */
 void ISA(gemm_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *columns);
 
 #endif

@@ -141,31 +141,75 @@ void ISA(concat)(const lh__kernel_call *call) {
         }
 }
 
-void ISA(slice_grad)(const lh__kernel_call *call) {
-    const lh__view *g = call->in[0], *y = call->out;
-    int64_t axis = call->ints[0], start = call->ints[1], step = call->ints[3];
-    int64_t size = lh__dtype_size(y->dtype), outer = extent(y, 0, axis);
-    int64_t inner = extent(y, axis + 1, y->ndim) * size, length = g->shape[axis];
-    const char *from = g->data;
+/* Rows of an axis's elements of which some come from g; in bytes. */
+typedef struct slices {
+    const lh__view *prior; /* what g is added to, or NULL: 0 */
+    const char *g;
+    char *y;
+    int64_t row, start, step, length, inner; /* inner: of one position */
+    int32_t dtype;
+} slices;
 
-    if (!is_plain(call, 1)) {
-        lh__ref_slice_grad(call);
-        return;
-    }
-    if (lh__view_numel(y))
-        memset(y->data, 0, (size_t)(lh__view_numel(y) * size));
-    if (lh__view_numel(g) == 0)
-        return;
-    for (int64_t i = 0; i < outer; i++) {
-        char *to = (char *)y->data + (i * y->shape[axis] + start) * inner;
+/* y, the prior's bytes or 0 before. */
+static void put_part(const slices *s, char *y, const char *g, int64_t bytes) {
+    if (!s->prior) {
+        memcpy(y, g, (size_t)bytes);
+    } else if (s->dtype == LH_F32) {
+        float *to = (float *)y;
+        const float *from = (const float *)g;
 
-        for (int64_t j = 0; j < (step == 1 ? 1 : length); j++) {
-            int64_t run = step == 1 ? length * inner : inner;
+        SIMD for (int64_t i = 0; i < bytes / 4; i++) {
+            to[i] += from[i];
+        }
+    } else {
+        double *to = (double *)y;
+        const double *from = (const double *)g;
 
-            memcpy(to + j * step * inner, from, (size_t)run);
-            from += run;
+        SIMD for (int64_t i = 0; i < bytes / 8; i++) {
+            to[i] += from[i];
         }
     }
+}
+
+static void put_slices(const void *arg, int64_t begin, int64_t end) {
+    const slices *s = arg;
+    const int64_t whole = s->step == 1 ? s->length * s->inner : s->inner;
+
+    for (int64_t i = begin; i < end; i++) {
+        const char *g = s->g + i * s->length * s->inner;
+        char *y = s->y + i * s->row;
+
+        if (s->prior) {
+            memcpy(y, (const char *)s->prior->data + i * s->row, (size_t)s->row);
+        } else if (s->step == 1) {
+            memset(y, 0, (size_t)(s->start * s->inner));
+            memset(y + s->start * s->inner + whole, 0,
+                   (size_t)(s->row - s->start * s->inner - whole));
+        } else {
+            memset(y, 0, (size_t)s->row);
+        }
+        for (int64_t j = 0; j < (s->step == 1 ? 1 : s->length); j++)
+            put_part(s, y + (s->start + j * s->step) * s->inner, g + j * whole, whole);
+    }
+}
+
+void ISA(slice_grad)(const lh__kernel_call *call) {
+    const lh__view *g = call->in[0], *y = call->out;
+    int64_t axis = call->ints[0], size = lh__dtype_size(y->dtype);
+    slices s = {.prior = call->n_in > 1 ? call->in[1] : NULL,
+                .g = g->data,
+                .y = y->data,
+                .start = call->ints[1],
+                .step = call->ints[3],
+                .length = g->shape[axis],
+                .inner = extent(y, axis + 1, y->ndim) * size,
+                .dtype = y->dtype};
+
+    s.row = y->shape[axis] * s.inner;
+    if (!is_plain(call, call->n_in) || (s.prior && y->dtype != LH_F32 && y->dtype != LH_F64))
+        lh__ref_slice_grad(call);
+    else if (s.row)
+        lh__for_ranges(call->pool, extent(y, 0, axis), 1 + LH__TILE * size / s.row, put_slices, &s);
 }
 
 enum { BLOCK = 256 }; /* neighbouring elements of a unit of work */

@@ -48,12 +48,15 @@ lh__kernel ISA(channel_norm_grad);
 lh__kernel ISA(layer_norm);      /* LAYER_NORM RMS_NORM */
 lh__kernel ISA(layer_norm_grad); /* LAYER_NORM_GRAD RMS_NORM_GRAD */
 lh__kernel ISA(row_sums);
+int32_t ISA(layer_norm_runs_after)(const lh__kernel_call *call);
 lh__kernel ISA(rnn);
 lh__kernel ISA(lstm);
 lh__kernel ISA(gru);
 lh__kernel ISA(rnn_grad);
 lh__kernel ISA(lstm_grad);
 lh__kernel ISA(gru_grad);
+lh__kernel ISA(attention);
+lh__kernel ISA(attention_grad);
 lh__kernel ISA(full);
 lh__kernel ISA(arange);
 lh__kernel ISA(randint);
@@ -63,16 +66,30 @@ lh__kernel ISA(bernoulli);
 lh__kernel ISA(dropout);
 lh__kernel ISA(conv); /* CONV CONV_TRANSPOSE */
 lh__kernel ISA(conv_weight_grad);
+
+/* lh__device.runs_after: of CONV and CONV_TRANSPOSE, CHANNEL_NORM and CHANNEL_NORM_GRAD. */
+int32_t ISA(conv_runs_after)(const lh__kernel_call *call);
+int32_t ISA(channel_norm_runs_after)(const lh__kernel_call *call);
+
 lh__kernel ISA(max_pool_indices);
 lh__kernel ISA(avg_pool);
 lh__kernel ISA(avg_pool_grad);
+
+/* random.c: whether the call is a dropout whose elements lie in order; its elements [begin, end),
+ * from x to y. */
+bool ISA(drops)(const lh__kernel_call *call);
+void ISA(drop)(const lh__kernel_call *call, const void *x, void *y, int64_t begin, int64_t end);
 
 /* elementwise.c: the row function of a call of one real dtype; NULL: it has none. chain.c: the
  * rest. */
 lh__row_fn *ISA(row_of)(const lh__kernel_call *call);
 int32_t ISA(may_link)(const lh__kernel_call *call);
+void ISA(ready_link)(lh__link *link);
 void ISA(run_chain)(const lh__chain *chain);
 void ISA(run_links)(const lh__after *chain, int64_t begin, int64_t n);
+
+/* lh__device.runs_after: of MATMUL and LINEAR. */
+int32_t ISA(matmul_runs_after)(const lh__kernel_call *call);
 
 void ISA(update)(const lh__update *u);
 double ISA(sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);

@@ -1,25 +1,24 @@
 /* matmul.c - the cpu device's matrix products: tiles on the pool, each a product of gemm.h or, on
- * its thread, of OpenBLAS.
+ * its thread, of OpenBLAS; products in bfloat16 of tiles of amx.h, where the machine has them.
  *
  * Invariant: an output is cut into tiles of rows and columns by its shape and layout alone, never
  * along the summed axis, and they alone choose who multiplies, so its bits do not depend on
- * threads.
+ * threads, nor on what happens to it after.
  */
 #include <limits.h>
 
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/gemm.h"
 
-/* Who multiplies, measured on OpenBLAS 0.3.21 and AVX-512: gemm.h is ahead by a fifth to a half
- * where an operand has to be laid out, and level within 5 % elsewhere. OpenBLAS gets the products
- * that have too little of something to fill a panel, and the large ones, where caches decide. */
 enum {
-    FEW_ROWS = 8,
+    FEW_ROWS = 8,               /* fewer, and OpenBLAS is ahead: see tests/bench/products */
     FEW = 16,                   /* columns, or summands */
-    SHORT_SUM = 256,            /* summands: never large */
-    LARGE = 1 << 27,            /* multiply-adds of one product */
     TILE = 256,                 /* OpenBLAS's */
+    RUN = 256,                  /* elements of a row that are worth telling `after` about */
     LEAST_TO_CUT = 1024 * 1024, /* multiply-adds of all products */
+    LEAST_TILE = 64 * 1024,     /* multiply-adds of a job's tile: of several products if small */
+    STRIPS = 8,                 /* sides of a tile of products in bfloat16 */
 };
 
 /* A matrix as BLAS takes it, and how far apart the batch's matrices lie. */
@@ -38,10 +37,11 @@ typedef struct product {
     matrix a, b;
     char *c;
     const lh__view *bias;
-    const lh__blas *blas;
-    bool is_own;
+    lh__products products;
+    const lh__after *after;
+    const lh__blas *blas; /* NULL: gemm.h multiplies */
     int64_t batch_shape[LH_MAX_DIMS], batches;
-    int64_t tile_m, tile_n, tiles_m, tiles_n;
+    int64_t tile_m, tile_n, tiles_m, tiles_n, tiles, grain;
 } product;
 
 /* Decides how BLAS reads a rows x columns matrix. False when it cannot. */
@@ -80,23 +80,46 @@ static void fold_batch(product *p) {
     }
 }
 
-static void fill_bias(const product *p, char *c, int64_t rows, int64_t first, int64_t columns) {
+/* A part of c: its first row (of all batches) and column. */
+typedef struct part {
+    int64_t row, column, m, n;
+} part;
+
+static char *place_of(const product *p, part t) {
+    return p->c + (t.row * p->n + t.column) * p->size;
+}
+
+/* Rows of the bias, to which products are added. */
+static void fill_bias(const product *p, part t) {
     const lh__view *bias = p->bias;
     int64_t stride = bias->stride[0];
+    char *c = place_of(p, t);
 
-    for (int64_t i = 0; i < rows; i++, c += p->n * p->size) {
+    for (int64_t i = 0; i < t.m; i++, c += p->n * p->size) {
         if (i > 0)
-            memcpy(c, c - p->n * p->size, (size_t)(columns * p->size));
+            memcpy(c, c - p->n * p->size, (size_t)(t.n * p->size));
         else if (p->dtype == LH_F32)
-            for (int64_t j = 0; j < columns; j++)
-                ((float *)c)[j] = ((const float *)bias->data)[(first + j) * stride];
+            for (int64_t j = 0; j < t.n; j++)
+                ((float *)c)[j] = ((const float *)bias->data)[(t.column + j) * stride];
         else
-            for (int64_t j = 0; j < columns; j++)
-                ((double *)c)[j] = ((const double *)bias->data)[(first + j) * stride];
+            for (int64_t j = 0; j < t.n; j++)
+                ((double *)c)[j] = ((const double *)bias->data)[(t.column + j) * stride];
     }
 }
 
-/* Of a tile of m x n; its operands are left to fill in. */
+static void run_after(const product *p, part t) {
+    int64_t begin = t.row * p->n + t.column;
+
+    if (!p->after)
+        return;
+    if (t.n == p->n)
+        p->after->run(p->after, begin, t.m * t.n);
+    else
+        for (int64_t i = 0; i < t.m; i++, begin += p->n)
+            p->after->run(p->after, begin, t.n);
+}
+
+/* A product m x n; its operands are left to fill in. */
 static lh__gemm gemm_of(const product *p, int64_t m, int64_t n) {
     return (lh__gemm){.m = m,
                       .n = n,
@@ -106,83 +129,185 @@ static lh__gemm gemm_of(const product *p, int64_t m, int64_t n) {
                       .b_row = p->b.row,
                       .b_column = p->b.column,
                       .c_row = p->n,
-                      .adds = p->bias};
+                      .adds = p->bias,
+                      .products = p->products};
 }
 
-static void run_tile(void *arg, int64_t tile) {
-    const product *p = arg;
+static void multiply_by_blas(const product *p, const lh__gemm *g) {
+    if (p->dtype == LH_F32)
+        p->blas->sgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)g->m, (int)g->n,
+                       (int)g->k, 1, g->a, p->a.ld, g->b, p->b.ld, g->adds ? 1 : 0, g->c,
+                       (int)g->c_row);
+    else
+        p->blas->dgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)g->m, (int)g->n,
+                       (int)g->k, 1, g->a, p->a.ld, g->b, p->b.ld, g->adds ? 1 : 0, g->c,
+                       (int)g->c_row);
+}
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static void run_tile(const product *p, int64_t tile) {
     int64_t column = tile % p->tiles_n * p->tile_n, rest = tile / p->tiles_n;
     int64_t row = rest % p->tiles_m * p->tile_m, batch = rest / p->tiles_m;
-    int64_t m = p->m - row < p->tile_m ? p->m - row : p->tile_m;
-    int64_t n = p->n - column < p->tile_n ? p->n - column : p->tile_n;
+    part t = {batch * p->m + row, column, least(p->m - row, p->tile_m),
+              least(p->n - column, p->tile_n)};
     int64_t a = row * p->a.row, b = column * p->b.column, i = batch;
-    char *c = p->c + ((batch * p->m + row) * p->n + column) * p->size;
-    double beta = p->bias ? 1 : 0;
+    lh__gemm g = gemm_of(p, t.m, t.n);
 
     for (int32_t d = p->batch_axes - 1; d >= 0; d--) {
         a += i % p->batch_shape[d] * p->a.batch[d];
         b += i % p->batch_shape[d] * p->b.batch[d];
         i /= p->batch_shape[d];
     }
+    g.a = p->a.data + a * p->size, g.b = p->b.data + b * p->size, g.c = place_of(p, t);
     if (p->bias)
-        fill_bias(p, c, m, column, n);
-    if (p->is_own) {
-        lh__gemm g = gemm_of(p, m, n);
-
-        g.a = p->a.data + a * p->size, g.b = p->b.data + b * p->size, g.c = c;
+        fill_bias(p, t);
+    if (p->blas)
+        multiply_by_blas(p, &g);
+    else
         (p->dtype == LH_F32 ? ISA(gemm_f32) : ISA(gemm_f64))(&g);
-    } else if (p->dtype == LH_F32) {
-        p->blas->sgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)m, (int)n, (int)p->k, 1,
-                       (const float *)p->a.data + a, p->a.ld, (const float *)p->b.data + b, p->b.ld,
-                       (float)beta, (float *)c, (int)p->n);
-    } else {
-        p->blas->dgemm(CblasRowMajor, p->a.transpose, p->b.transpose, (int)m, (int)n, (int)p->k, 1,
-                       (const double *)p->a.data + a, p->a.ld, (const double *)p->b.data + b,
-                       p->b.ld, beta, (double *)c, (int)p->n);
-    }
+    run_after(p, t);
+}
+
+static void run_tiles(void *arg, int64_t group) {
+    const product *p = arg;
+
+    for (int64_t i = group * p->grain; i < least((group + 1) * p->grain, p->tiles); i++)
+        run_tile(p, i);
 }
 
 static void choose_tiles(product *p) {
     const lh__gemm g = gemm_of(p, p->m, p->n);
+    int64_t work;
 
-    p->tile_m = p->m < TILE ? p->m : TILE;
-    p->tile_n = p->n < TILE ? p->n : TILE;
+    p->tile_m = least(p->m, TILE);
+    p->tile_n = least(p->n, TILE);
     if (p->m * p->n * p->k >= LEAST_TO_CUT) {
         int64_t *longer = p->m > p->n ? &p->tile_m : &p->tile_n;
 
-        if (p->is_own)
+        if (!p->blas)
             ISA(gemm_tile)(&g, p->size, &p->tile_m, &p->tile_n);
         else if (p->m <= TILE && p->n <= TILE)
             *longer = (*longer + 1) / 2; /* two, so that a second thread has something to do */
     }
+    if (p->after && p->tile_n < least(RUN, p->n)) {
+        p->tile_m = p->tile_m * p->tile_n / RUN + 1;
+        p->tile_n = RUN;
+    }
     p->tiles_m = (p->m + p->tile_m - 1) / p->tile_m;
     p->tiles_n = (p->n + p->tile_n - 1) / p->tile_n;
+    p->tiles = p->batches * p->tiles_m * p->tiles_n;
+    work = least(p->m, p->tile_m) * least(p->n, p->tile_n) * p->k;
+    p->grain = work < LEAST_TILE ? LEAST_TILE / (work + 1) + 1 : 1;
 }
 
-/* Decides who multiplies; what BLAS can't take, gemm.h can. */
-static bool is_own(product *p) {
+/* Whether OpenBLAS multiplies: only what it can take, too. */
+static bool is_for_blas(product *p) {
     bool few = p->m < FEW_ROWS || p->n < FEW || p->k < FEW;
 
-    if (p->k == 0 || p->k > INT_MAX || p->n > INT_MAX || p->m > INT_MAX ||
-        !choose_layout(&p->a, p->m, p->k) || !choose_layout(&p->b, p->k, p->n))
-        return true;
-    return !few && (p->k <= SHORT_SUM || p->m * p->n < LARGE / p->k);
+    return few && p->products == LH__PRODUCTS_F32 && p->k > 0 && p->k <= INT_MAX &&
+           p->n <= INT_MAX && p->m <= INT_MAX && choose_layout(&p->a, p->m, p->k) &&
+           choose_layout(&p->b, p->k, p->n);
 }
 
-static void multiply(product *p, lh__pool *pool) {
+#ifdef LH__HAS_TILES
+/* A product whose operands are laid out once. */
+typedef struct laid_product {
+    const product *p;
+    lh__amx_product x;
+    int64_t rows, columns, tiles_across; /* strips of a tile; tiles side by side */
+} laid_product;
+
+static void lay_out(void *arg, int64_t strip) {
+    const laid_product *l = arg;
+
+    lh__amx_lay_out(&l->x, strip);
+}
+
+static void multiply_laid(void *arg, int64_t tile) {
+    enum { STRIP = LH__AMX_STRIP };
+    const laid_product *l = arg;
+    const lh__amx_product *x = &l->x;
+    const int64_t i = tile / l->tiles_across * l->rows, j = tile % l->tiles_across * l->columns;
+    const int64_t i_end = least(i + l->rows, x->row_strips);
+    const int64_t j_end = least(j + l->columns, x->column_strips);
+    part t = {i * STRIP, j * STRIP, least(i_end * STRIP, x->rows.n) - i * STRIP,
+              least(j_end * STRIP, x->columns.n) - j * STRIP};
+
+    if (x->flipped)
+        t = (part){t.column, t.row, t.n, t.m};
+    if (l->p->bias)
+        fill_bias(l->p, t);
+    lh__amx_multiply(x, i, i_end, j, j_end);
+    run_after(l->p, t);
+}
+
+/* As many strips as the operands have, but so that there are some tiles. */
+static void choose_strips(laid_product *l) {
+    int64_t *longer;
+
+    l->rows = least(l->x.row_strips, STRIPS), l->columns = least(l->x.column_strips, STRIPS);
+    while ((l->x.row_strips + l->rows - 1) / l->rows *
+                   ((l->x.column_strips + l->columns - 1) / l->columns) <
+               STRIPS &&
+           l->rows * l->columns > 1) {
+        longer = l->rows > l->columns ? &l->rows : &l->columns;
+        *longer = (*longer + 1) / 2;
+    }
+    l->tiles_across = (l->x.column_strips + l->columns - 1) / l->columns;
+}
+
+/* False: nothing done; for small and batched products, and without memory. */
+static bool multiply_in_tiles(const product *p, lh__pool *pool) {
+    lh__gemm g = gemm_of(p, p->m, p->n);
+    laid_product l = {.p = p};
+
+    if ((p->products != LH__PRODUCTS_BF16 && p->products != LH__PRODUCTS_BF16X3) ||
+        p->batches > 1 || p->m * p->n * p->k < LEAST_TO_CUT || !lh__amx_is_there())
+        return false;
+    g.a = p->a.data, g.b = p->b.data, g.c = p->c;
+    l.x = lh__amx_product_of(&g);
+    l.x.laid = lh__pool_scratch(pool, lh__amx_room(&l.x));
+    if (!l.x.laid)
+        return false;
+    choose_strips(&l);
+    lh__pool_run(pool, l.x.row_strips + l.x.column_strips, lay_out, &l);
+    lh__pool_run(pool, (l.x.row_strips + l.rows - 1) / l.rows * l.tiles_across, multiply_laid, &l);
+    return true;
+}
+#else
+static bool multiply_in_tiles(const product *p, lh__pool *pool) {
+    return false;
+}
+#endif
+
+static void multiply(product *p, const lh__kernel_call *call) {
+    lh__pool *pool = call->pool;
+
+    p->products = p->dtype == LH_F32 ? call->products : LH__PRODUCTS_F32;
+    p->after = call->after;
     fold_batch(p);
     if (p->batches == 0 || p->m == 0 || p->n == 0)
         return;
-    if (p->k == 0 && !p->bias) {
-        memset(p->c, 0, (size_t)(p->batches * p->m * p->n * p->size));
+    if (p->k == 0) {
+        part all = {0, 0, p->batches * p->m, p->n};
+
+        if (p->bias)
+            fill_bias(p, all);
+        else
+            memset(p->c, 0, (size_t)(all.m * all.n * p->size));
+        run_after(p, all);
         return;
     }
-    p->blas = lh__blas_load();
-    p->is_own = is_own(p);
+    if (multiply_in_tiles(p, pool))
+        return;
+    p->blas = is_for_blas(p) ? lh__blas_load() : NULL;
     choose_tiles(p);
     if (p->batches * p->m * p->n * p->k < LEAST_TO_CUT)
         pool = NULL;
-    lh__pool_run(pool, p->batches * p->tiles_m * p->tiles_n, run_tile, p);
+    lh__pool_run(pool, (p->tiles + p->grain - 1) / p->grain, run_tiles, p);
 }
 
 static bool is_plain(const lh__kernel_call *call) {
@@ -227,7 +352,7 @@ void ISA(matmul)(const lh__kernel_call *call) {
         p.batches *= c->shape[d];
     }
     if (is_plain(call))
-        multiply(&p, call->pool);
+        multiply(&p, call);
     else
         lh__ref_matmul(call);
 }
@@ -249,7 +374,11 @@ void ISA(linear)(const lh__kernel_call *call) {
         p.batches *= x->shape[d];
     }
     if (is_plain(call))
-        multiply(&p, call->pool);
+        multiply(&p, call);
     else
         lh__ref_linear(call);
+}
+
+int32_t ISA(matmul_runs_after)(const lh__kernel_call *call) {
+    return is_plain(call);
 }

@@ -6,9 +6,11 @@
 #include "kernels/cpu/isa.h"
 
 enum {
-    CHUNK = 4096,  /* elements summed in T before double takes over */
-    COLUMNS = 256, /* channels side by side */
-    ROWS = 64,     /* rows summed in T before double takes over */
+    CHUNK = 4096,      /* elements summed in T before double takes over */
+    COLUMNS = 256,     /* channels side by side */
+    SIDE_BY_SIDE = 64, /* at most, channels of short runs whose sums are taken at once */
+    ROWS = 64,         /* rows summed in T before double takes over */
+    PIECE = 2048,      /* elements of rows that what follows them gets at once */
 };
 
 /* x (n, channels, inner), or n rows of `channels` columns. NULL: not given. */
@@ -18,7 +20,15 @@ typedef struct norm {
     int64_t n, channels, inner, parts;
     double count, eps; /* count: elements of a channel */
     bool rms;
+    const lh__after *after;
 } norm;
+
+/* Channels whose runs make up a stretch of memory worth reading in order. */
+static int64_t side_by_side(const norm *p) {
+    const int64_t n = CHUNK / p->inner;
+
+    return n < 1 ? 1 : n < SIDE_BY_SIDE ? n : SIDE_BY_SIDE;
+}
 
 #define T float
 #define FN(name) name##_f32
@@ -53,16 +63,19 @@ static norm channels_of(const lh__kernel_call *call, const lh__view *x) {
     if (p.channels == 1)
         p.inner *= p.n, p.n = 1;
     p.eps = call->n_reals ? call->reals[0] : 0;
+    p.after = call->after;
     return p;
 }
 
 /* Runs `runs` on channels, `columns` on blocks of them where they are neighbours. */
 static void over_channels(const lh__kernel_call *call, const norm *p, lh__range_fn *runs,
                           lh__range_fn *columns) {
-    int64_t blocks = (p->channels + COLUMNS - 1) / COLUMNS;
+    int64_t blocks = (p->channels + COLUMNS - 1) / COLUMNS, grain;
 
+    grain = 1 + LH__TILE / (p->n * p->inner + 1);
     if (p->inner > 1)
-        lh__for_ranges(call->pool, p->channels, 1 + LH__TILE / (p->n * p->inner + 1), runs, p);
+        lh__for_ranges(call->pool, p->channels, grain > side_by_side(p) ? grain : side_by_side(p),
+                       runs, p);
     else
         lh__for_ranges(call->pool, blocks, 1 + LH__TILE / (p->n * COLUMNS + 1), columns, p);
 }
@@ -102,6 +115,10 @@ void ISA(channel_norm)(const lh__kernel_call *call) {
         lh__ref_channel_norm(call);
 }
 
+int32_t ISA(channel_norm_runs_after)(const lh__kernel_call *call) {
+    return is_plain(call);
+}
+
 void ISA(channel_sums)(const lh__kernel_call *call) {
     bool wide = call->out->dtype == LH_F64;
     norm p = channels_of(call, call->in[1]);
@@ -138,8 +155,34 @@ static norm rows_of(const lh__kernel_call *call, const lh__view *x) {
     return p;
 }
 
-static int64_t grain(const norm *p) {
-    return 1 + LH__TILE / (2 * p->channels + 1);
+/* Rows a few at a time, so that what follows finds them in cache. */
+typedef struct rows {
+    norm p;
+    lh__range_fn *fn;
+    const lh__after *after;
+} rows;
+
+static void run_rows(const void *arg, int64_t begin, int64_t end) {
+    const rows *r = arg;
+    const int64_t columns = r->p.channels, step = r->after ? 1 + PIECE / (columns + 1) : end;
+
+    for (int64_t to; begin < end; begin = to) {
+        to = end - begin < step ? end : begin + step;
+        r->fn(&r->p, begin, to);
+        if (r->after)
+            r->after->run(r->after, begin * columns, (to - begin) * columns);
+    }
+}
+
+static void over_rows(const lh__kernel_call *call, const norm *p, lh__range_fn *f32,
+                      lh__range_fn *f64) {
+    const rows r = {*p, call->out->dtype == LH_F64 ? f64 : f32, call->after};
+
+    lh__for_ranges(call->pool, p->n, 1 + LH__TILE / (2 * p->channels + 1), run_rows, &r);
+}
+
+int32_t ISA(layer_norm_runs_after)(const lh__kernel_call *call) {
+    return is_plain(call);
 }
 
 void ISA(layer_norm)(const lh__kernel_call *call) {
@@ -149,8 +192,7 @@ void ISA(layer_norm)(const lh__kernel_call *call) {
     p.bias = data_of(call, 2);
     p.rms = call->op == LH_OP_RMS_NORM;
     if (is_plain(call))
-        lh__for_ranges(call->pool, p.n, grain(&p),
-                       call->out->dtype == LH_F64 ? norm_rows_f64 : norm_rows_f32, &p);
+        over_rows(call, &p, norm_rows_f32, norm_rows_f64);
     else
         lh__ref_layer_norm(call);
 }
@@ -162,8 +204,7 @@ void ISA(layer_norm_grad)(const lh__kernel_call *call) {
     p.weight = data_of(call, 2);
     p.rms = call->op == LH__OP_RMS_NORM_GRAD;
     if (is_plain(call))
-        lh__for_ranges(call->pool, p.n, grain(&p),
-                       call->out->dtype == LH_F64 ? grad_rows_f64 : grad_rows_f32, &p);
+        over_rows(call, &p, grad_rows_f32, grad_rows_f64);
     else
         lh__ref_layer_norm_grad(call);
 }

@@ -35,6 +35,27 @@ static int64_t row_offset(const lh__pooling *p, int64_t i, int64_t j, int64_t k0
     return a < 0 || a >= p->in[0] || b < 0 || b >= p->in[1] ? -1 : (a * p->in[1] + b) * p->in[2];
 }
 
+/* Whether every tap of every window is inside x. */
+static bool all_inside(const lh__pooling *p) {
+    for (int32_t d = 0; d < 3; d++)
+        if (p->padding[d] > 0 ||
+            (p->out[d] - 1) * p->stride[d] + (p->kernel[d] - 1) * p->dilation[d] >= p->in[d])
+            return false;
+    return true;
+}
+
+/* at[o]: where windows [first, first + n) of a plane begin. */
+static void list_windows(const lh__pooling *p, int64_t first, int64_t n, int32_t *at) {
+    for (int64_t o = 0; o < n; o++) {
+        int64_t window[3], offset = 0;
+
+        lh__split3(p->out, first + o, window);
+        for (int32_t d = 0; d < 3; d++)
+            offset = offset * p->in[d] + window[d] * p->stride[d];
+        at[o] = (int32_t)offset;
+    }
+}
+
 #define T float
 #define FN(name) name##_f32
 #include "kernels/cpu/pooling.inc"

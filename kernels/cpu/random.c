@@ -3,45 +3,18 @@
  * Invariant: element i is the oracle's, to the bit: the same words (Philox over 16 counters at a
  * time), the same arithmetic in double. Strided inputs and other dtypes go to the oracle.
  */
-#include "kernels/cpu/isa.h"
+#include "kernels/cpu/draw.h"
 
-enum { COUNTERS = 16, ELEMENTS = 4 * COUNTERS };
-
-/* 24 random bits for each of the elements first ... first + ELEMENTS - 1; first divides by 4. */
-static void draw(lh__philox_key key, int64_t first, uint32_t bits[ELEMENTS]) {
-    uint64_t fold = lh__philox_fold(key), counter = (uint64_t)first >> 2;
-    uint32_t k0 = (uint32_t)fold, k1 = (uint32_t)(fold >> 32);
-    uint32_t x0[COUNTERS], x1[COUNTERS], x2[COUNTERS], x3[COUNTERS];
-
-    for (uint32_t j = 0; j < COUNTERS; j++) {
-        x0[j] = (uint32_t)(counter + j), x1[j] = (uint32_t)((counter + j) >> 32);
-        x2[j] = (uint32_t)key.step, x3[j] = (uint32_t)(key.step >> 32);
-    }
-    for (int round = 0; round < 10; round++) {
-        SIMD for (int j = 0; j < COUNTERS; j++) {
-            uint64_t p0 = (uint64_t)0xD2511F53u * x0[j], p1 = (uint64_t)0xCD9E8D57u * x2[j];
-
-            x0[j] = (uint32_t)(p1 >> 32) ^ x1[j] ^ k0, x1[j] = (uint32_t)p1;
-            x2[j] = (uint32_t)(p0 >> 32) ^ x3[j] ^ k1, x3[j] = (uint32_t)p0;
-        }
-        k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
-    }
-    for (int j = 0; j < COUNTERS; j++) {
-        bits[4 * j] = x0[j] >> 8, bits[4 * j + 1] = x1[j] >> 8;
-        bits[4 * j + 2] = x2[j] >> 8, bits[4 * j + 3] = x3[j] >> 8;
-    }
-}
-
-/* Elements drawn in a range, ELEMENTS at a time; ranges begin at multiples of LH__TILE. */
-#define DRAW_LOOP(call, begin, end, value)                     \
-    for (int64_t at = begin; at < end; at += ELEMENTS) {       \
-        int64_t n = end - at < ELEMENTS ? end - at : ELEMENTS; \
-        uint32_t bits[ELEMENTS];                               \
-                                                               \
-        draw((call)->key, at, bits);                           \
-        SIMD for (int64_t j = 0; j < n; j++) {                 \
-            y[at + j] = (value);                               \
-        }                                                      \
+/* Elements drawn in a range, LH__DRAWN at a time, the first ones in what is left of their four. */
+#define DRAW_LOOP(call, begin, end, value)                                \
+    for (int64_t at = (begin) & ~(int64_t)3; at < end; at += LH__DRAWN) { \
+        int64_t n = end - at < LH__DRAWN ? end - at : LH__DRAWN;          \
+        uint32_t bits[LH__DRAWN];                                         \
+                                                                          \
+        lh__draw((call)->key, at, bits);                                  \
+        SIMD for (int64_t j = at < begin ? begin - at : 0; j < n; j++) {  \
+            y[at + j] = (value);                                          \
+        }                                                                 \
     }
 
 #define UNIT ((double)(int32_t)bits[j] * 0x1p-24)
@@ -106,6 +79,20 @@ void ISA(normal)(const lh__kernel_call *call) {
 
 void ISA(bernoulli)(const lh__kernel_call *call) {
     run(call, bernoulli_f32, bernoulli_f64, lh__ref_bernoulli);
+}
+
+bool ISA(drops)(const lh__kernel_call *call) {
+    const lh__view *x = call->in[0], *y = call->out;
+
+    return (call->op == LH_OP_DROPOUT || call->op == LH__OP_DROPOUT_MASK) && x->dtype == y->dtype &&
+           (y->dtype == LH_F32 || y->dtype == LH_F64) && lh__view_is_contiguous(x);
+}
+
+void ISA(drop)(const lh__kernel_call *call, const void *x, void *y, int64_t begin, int64_t end) {
+    if (call->out->dtype == LH_F32)
+        drop_f32(call, x, y, begin, end);
+    else
+        drop_f64(call, x, y, begin, end);
 }
 
 void ISA(dropout)(const lh__kernel_call *call) {

@@ -1,67 +1,138 @@
 /* recurrent.c - the cpu device's recurrent layers: per step, products of h with each gate's
- * weights, then the cell.
+ * weights, then the cell, while their sums are in cache.
  *
- * Invariant: a step is cut into tiles of rows and units, by shape alone; a tile makes all gates of
- * its units, so that a step needs the pool once. A tile writes its own elements of a step and reads
- * earlier (going back: later) steps. Contiguous operands of one real dtype; others go to the
- * oracle.
+ * Rows do not depend on one another. They are cut into blocks, and one thread walks all steps of a
+ * block: threads meet once a call. Where there is one block only, threads share the units of each
+ * step instead. The weights are laid out once a call, in panels that the inner loop reads from end
+ * to end.
+ *
+ * Invariant: cuts follow from the shape alone, and a row's sums run over k in order wherever it is
+ * cut. Contiguous operands of one real dtype; others go to the oracle.
  */
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/vector.h"
 #include "kernels/cpu/vmath.h"
 
 enum {
-    ROWS = 32,
-    UNITS = 64,
-    LEAST_TO_CUT = 512 * 1024, /* multiply-adds of a step */
-    LEAST_TO_TURN = 4,         /* steps */
+#ifdef __AVX512F__
+    TALL = 8, /* rows of the inner loop: 16 sums in 32 registers */
+#else
+    TALL = 4, /* 8 sums in 16 */
+#endif
+    WIDE = 2,                  /* registers of a panel's row */
+    DEPTH = 256,               /* rows of a panel that the first cache has room for */
+    BLOCK = 16,                /* rows of a block, */
+    LARGE_BLOCK = 64,          /* and where weights do not fit the second cache: */
+    LARGE_WEIGHTS = 1 << 20,   /* bytes */
+    MOST_GATES = 4,            /* of a cell */
+    LEAST_TO_CUT = 512 * 1024, /* multiply-adds of a job */
+    LEAST_TO_PACK = 4,         /* steps */
 };
 
 /* Where things are in a row of y (or of a walk back), in slots of `hidden`. */
 typedef struct layout {
     int64_t gates, width; /* of y */
-    int64_t sums;         /* where the gates' sums are made in y; each becomes a gate */
-    int64_t x_gates;      /* the first so many sums begin with x's share */
     int64_t units, back;  /* of a walk back; where it has the gradients to W_hh h + b_hh */
 } layout;
 
-static const layout rnn_layout = {1, 1, 0, 1, 1, 0}, lstm_layout = {4, 6, 2, 4, 5, 0},
-                    gru_layout = {3, 5, 1, 2, 7, 3};
+static const layout rnn_layout = {1, 1, 1, 0}, lstm_layout = {4, 6, 5, 0},
+                    gru_layout = {3, 5, 7, 3};
 
-typedef struct walk {
+typedef struct walk walk;
+
+/* A piece of a step: rows [row, row + rows), units [unit, unit + units), those of a panel. */
+typedef struct piece {
+    int64_t step, row, rows, unit, units;
+} piece;
+
+typedef void piece_fn(const walk *w, piece p);
+
+/* Of a cell: its pieces forwards and back. */
+typedef struct cell {
+    piece_fn *forwards, *back;
+} cell;
+
+/* What cells read or write of each step: rows of `slots`. */
+typedef struct touched {
+    const void *data;
+    int64_t slots;
+} touched;
+
+struct walk {
     const layout *layout;
-    lh__tile_fn *tile;
+    piece_fn *piece;
     const char *x, *h, *c, *w, *b,
         *g; /* what the kernel has of them; h, c: before the first step */
     char *y, *out;
-    int64_t w_unit, w_h; /* strides of a gate's weights: from unit to unit, along h */
-    int64_t t, n, hidden, step, row_tiles;
-    bool relu;
-} walk;
+    void *packed; /* the weights in panels; NULL: products take them where they lie */
+    int64_t t, n, hidden, width; /* units of a panel */
+    int64_t step, steps, stride; /* of a job: the first, how many, 1 or -1 */
+    int64_t block, spans, span;  /* rows of a block; its tiles in a job, panels of each */
+    touched touched[3];
+    bool relu, is_back;
+};
 
-/* A tile: rows [row, row + rows), units [unit, unit + units). */
-typedef struct piece {
-    int64_t row, rows, unit, units;
-} piece;
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
 
-static piece piece_of(const walk *w, int64_t tile) {
-    piece p = {.row = tile % w->row_tiles * ROWS, .unit = tile / w->row_tiles * UNITS};
-
-    p.rows = w->n - p.row < ROWS ? w->n - p.row : ROWS;
-    p.units = w->hidden - p.unit < UNITS ? w->hidden - p.unit : UNITS;
-    return p;
+static int64_t parts_of(int64_t n, int64_t size) {
+    return (n + size - 1) / size;
 }
 
 #define T float
+#define VECTOR vector_f32
+#define FMA LH__FMA_F32
 #define FN(name) name##_f32
 #include "kernels/cpu/recurrent.inc"
+#include "kernels/cpu/recurrent_cells.inc"
 #undef T
+#undef VECTOR
+#undef FMA
 #undef FN
 #define T double
+#define VECTOR vector_f64
+#define FMA LH__FMA_F64
 #define FN(name) name##_f64
 #include "kernels/cpu/recurrent.inc"
+#include "kernels/cpu/recurrent_cells.inc"
 
-#define BOTH(name) \
-    { name##_f32, name##_f64 }
+/* Tile: a span of panels of a block, over the steps of the job. */
+static void walk_tile(void *arg, int64_t tile) {
+    const walk *w = arg;
+    const int64_t row = tile / w->spans * w->block, first = tile % w->spans * w->span;
+    const int64_t end = least(parts_of(w->hidden, w->width), first + w->span);
+    piece p = {.row = row, .rows = least(w->block, w->n - row)};
+
+    for (int64_t i = 0; i < w->steps; i++) {
+        p.step = w->step + i * w->stride;
+        for (int64_t panel = first; panel < end; panel++) {
+            p.unit = panel * w->width;
+            p.units = least(w->width, w->hidden - p.unit);
+            w->piece(w, p);
+        }
+    }
+}
+
+/* All steps: at once, a tile for each block; or one by one, tiles of a panel. */
+static void run(walk *w, lh__pool *pool) {
+    const int64_t panels = parts_of(w->hidden, w->width), t = w->t;
+    const int64_t step = w->n * w->hidden * w->hidden * w->layout->gates;
+    const int64_t weights = w->layout->gates * w->hidden * w->hidden * (w->width == 8 ? 8 : 4);
+
+    w->block = weights > LARGE_WEIGHTS && w->n >= 4 * BLOCK ? LARGE_BLOCK : BLOCK;
+    w->block = weights > LARGE_WEIGHTS && w->n < 2 * LARGE_BLOCK ? (w->n + 15) / 16 * 8 : w->block;
+    w->stride = w->is_back ? -1 : 1;
+    w->step = w->is_back ? t - 1 : 0;
+    w->spans = 1, w->span = panels, w->steps = t;
+    if (w->n > w->block || step < LEAST_TO_CUT) {
+        lh__pool_run(step * t < LEAST_TO_CUT ? NULL : pool, parts_of(w->n, w->block), walk_tile, w);
+        return;
+    }
+    w->spans = panels, w->span = 1, w->steps = 1;
+    for (int64_t i = 0; i < t; i++, w->step += w->stride)
+        lh__pool_run(pool, panels, walk_tile, w);
+}
 
 static bool is_plain(const lh__kernel_call *call) {
     int32_t dtype = call->out->dtype;
@@ -72,88 +143,69 @@ static bool is_plain(const lh__kernel_call *call) {
     return dtype == LH_F32 || dtype == LH_F64;
 }
 
-/* All tiles of the step. */
-static void run_step(walk *w, lh__pool *pool) {
-    int64_t tiles = w->row_tiles * ((w->hidden + UNITS - 1) / UNITS);
-    int64_t work = w->n * w->hidden * w->hidden * w->layout->gates;
+/* The weights in panels, where there are steps enough to make up for it. */
+static void pack(walk *w, bool is_f64, lh__pool *pool) {
+    const int64_t gates = w->layout->gates, size = is_f64 ? 8 : 4;
+    const int64_t panels = parts_of(w->hidden, w->width);
 
-    lh__pool_run(work < LEAST_TO_CUT ? NULL : pool, tiles, w->tile, w);
+    w->packed =
+        w->t < LEAST_TO_PACK
+            ? NULL
+            : lh__pool_scratch(pool, (size_t)(panels * gates * w->hidden * w->width * size));
+    if (w->packed)
+        lh__pool_run(w->hidden * w->hidden * gates < LEAST_TO_CUT / 8 ? NULL : pool, panels * gates,
+                     is_f64 ? pack_panel_f64 : pack_panel_f32, w);
 }
 
-/* The weights of each gate transposed, which products take as they lie: worth it over some steps.
- */
-static void turn_weights(walk *w, const lh__view *weights, lh__pool *pool) {
-    const int64_t h = w->hidden, gates = w->layout->gates;
-    const lh__view turned = {.data = weights->data,
-                             .dtype = weights->dtype,
-                             .ndim = 3,
-                             .shape = {gates, h, h},
-                             .stride = {h * h, 1, h}};
-    lh__view out = turned;
-    const lh__view *const in = &turned;
-    const lh__kernel_call copy = {
-        .op = LH_OP_CONTIGUOUS, .n_in = 1, .in = &in, .out = &out, .pool = pool};
+static void run_cells(walk *w, const lh__kernel_call *call, const cell *cells) {
+    const bool is_f64 = call->out->dtype == LH_F64;
 
-    w->w = weights->data, w->w_unit = h, w->w_h = 1;
-    out.stride[1] = h, out.stride[2] = 1;
-    out.data = w->t < LEAST_TO_TURN
-                   ? NULL
-                   : lh__pool_scratch(pool, (size_t)(gates * h * h * lh__dtype_size(out.dtype)));
-    if (!out.data)
+    w->relu = call->n_ints > 0 && call->ints[0];
+    w->width = is_f64 ? PANEL_f64 : PANEL_f32;
+    w->piece = w->is_back ? cells[is_f64].back : cells[is_f64].forwards;
+    if (lh__view_numel(call->out) == 0)
         return;
-    ISA(copy)(&copy);
-    w->w = out.data, w->w_unit = 1, w->w_h = h;
+    pack(w, is_f64, call->pool);
+    run(w, call->pool);
 }
 
-static void forwards(const lh__kernel_call *call, const layout *places, lh__tile_fn *const tile[2],
-                     lh__kernel *oracle) {
+static void forwards(const lh__kernel_call *call, const layout *places, const cell *cells) {
     const lh__view *const *in = call->in;
     int32_t last = call->n_in - 1;
     walk w = {.layout = places, .x = in[0]->data, .h = in[1]->data, .c = in[2]->data};
 
-    if (!is_plain(call)) {
-        oracle(call);
-        return;
-    }
-    w.tile = tile[call->out->dtype == LH_F64];
-    w.b = in[last]->data, w.y = call->out->data;
+    w.w = in[last - 1]->data, w.b = in[last]->data, w.y = call->out->data;
     w.t = in[0]->shape[0], w.n = in[0]->shape[1], w.hidden = in[1]->shape[1];
-    turn_weights(&w, in[last - 1], call->pool);
-    w.row_tiles = (w.n + ROWS - 1) / ROWS;
-    w.relu = call->n_ints > 0 && call->ints[0];
-    for (; w.step < w.t; w.step++)
-        run_step(&w, call->pool);
+    w.touched[0] = (touched){w.x, places->gates}, w.touched[1] = (touched){w.y, places->width};
+    run_cells(&w, call, cells);
 }
 
-static void backwards(const lh__kernel_call *call, const layout *places, lh__tile_fn *const tile[2],
-                      lh__kernel *oracle) {
+static void backwards(const lh__kernel_call *call, const layout *places, const cell *cells) {
     const lh__view *const *in = call->in;
     int32_t last = call->n_in - 1;
-    walk w = {.layout = places, .g = in[0]->data, .y = in[1]->data, .out = call->out->data};
+    walk w = {.layout = places, .g = in[0]->data, .is_back = true, .out = call->out->data};
 
-    if (!is_plain(call)) {
-        oracle(call);
-        return;
-    }
-    w.tile = tile[call->out->dtype == LH_F64];
-    w.h = w.c = in[2]->data, w.w = in[last]->data;
+    w.y = in[1]->data, w.h = w.c = in[2]->data, w.w = in[last]->data;
     w.t = in[0]->shape[0], w.n = in[0]->shape[1], w.hidden = in[last]->shape[1];
-    w.row_tiles = (w.n + ROWS - 1) / ROWS;
-    w.relu = call->n_ints > 0 && call->ints[0];
-    for (w.step = w.t - 1; w.step >= 0; w.step--)
-        run_step(&w, call->pool);
+    w.touched[0] = (touched){w.g, places->width}, w.touched[1] = (touched){w.y, places->width};
+    w.touched[2] = (touched){w.out, places->units};
+    run_cells(&w, call, cells);
 }
 
-#define WALK(name, way, layout)                                 \
-    void ISA(name)(const lh__kernel_call *call) {               \
-        static lh__tile_fn *const tiles[2] = BOTH(name##_tile); \
-                                                                \
-        way(call, &layout, tiles, lh__ref_##name);              \
+#define WALK(name, kind, way)                                               \
+    void ISA(name)(const lh__kernel_call *call) {                           \
+        static const cell cells[2] = {{kind##_piece_f32, kind##_back_f32},  \
+                                      {kind##_piece_f64, kind##_back_f64}}; \
+                                                                            \
+        if (is_plain(call))                                                 \
+            way(call, &kind##_layout, cells);                               \
+        else                                                                \
+            lh__ref_##name(call);                                           \
     }
 
-WALK(rnn, forwards, rnn_layout)
-WALK(lstm, forwards, lstm_layout)
-WALK(gru, forwards, gru_layout)
-WALK(rnn_grad, backwards, rnn_layout)
-WALK(lstm_grad, backwards, lstm_layout)
-WALK(gru_grad, backwards, gru_layout)
+WALK(rnn, rnn, forwards)
+WALK(lstm, lstm, forwards)
+WALK(gru, gru, forwards)
+WALK(rnn_grad, rnn, backwards)
+WALK(lstm_grad, lstm, backwards)
+WALK(gru_grad, gru, backwards)

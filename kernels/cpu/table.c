@@ -119,14 +119,40 @@ static lh__kernel *const kernels[LH__OP_LIMIT] = {
     [LH__OP_COPY] = ISA(copy),
     [LH__OP_CONV_WEIGHT_GRAD] = ISA(conv_weight_grad),
     [LH__OP_AVG_POOL_GRAD] = ISA(avg_pool_grad),
+    [LH__OP_ATTENTION] = ISA(attention),
+    [LH__OP_ATTENTION_GRAD] = ISA(attention_grad),
 };
+
+static int32_t runs_after(const lh__kernel_call *call) {
+    switch (call->op) {
+    case LH_OP_MATMUL:
+    case LH_OP_LINEAR:
+        return ISA(matmul_runs_after)(call);
+    case LH_OP_LAYER_NORM:
+    case LH_OP_RMS_NORM:
+    case LH__OP_LAYER_NORM_GRAD:
+    case LH__OP_RMS_NORM_GRAD:
+        return ISA(layer_norm_runs_after)(call);
+    case LH_OP_CONV:
+    case LH_OP_CONV_TRANSPOSE:
+        return ISA(conv_runs_after)(call);
+    case LH__OP_CHANNEL_NORM:
+    case LH__OP_CHANNEL_NORM_GRAD:
+        return ISA(channel_norm_runs_after)(call);
+    default:
+        return 0;
+    }
+}
 
 const lh__device ISA(device) = {
     .name = "cpu",
     .kernels = kernels,
+    .runs_after = runs_after,
     .may_link = ISA(may_link),
+    .ready_link = ISA(ready_link),
     .run_chain = ISA(run_chain),
     .run_links = ISA(run_links),
+    .runs_after = runs_after,
     .update = ISA(update),
     .sum_squares = ISA(sum_squares),
     .scale = ISA(scale),

@@ -59,6 +59,14 @@ static inline float exp_f32(float x) {
            lh__float_of(((uint32_t)k - (uint32_t)half + 127) << 23);
 }
 
+/* exp(x) for x <= 88, 0 where that is subnormal: what softmax adds up, at no cost for -infinity. */
+static inline float weight_f32(float x) {
+    int32_t k;
+    float p = lh__exp_parts(x < -87.0f ? -87.0f : x, &k) + 1.0f;
+
+    return x < -87.0f ? 0.0f : p * lh__float_of(((uint32_t)k + 127) << 23);
+}
+
 /* exp(x) - 1 for x <= 0: 2^n (exp(r) - 1) + (2^n - 1). */
 static inline float expm1_f32(float x) {
     int32_t k;
@@ -139,6 +147,24 @@ static inline float erf_f32(float x) {
     return a < 0.9f ? near : x != x ? x : far;
 }
 
+/* The standard normal distribution's cdf: with a = |x|, cdf(-a) = exp(-a p(a)) / 2, p a minimax fit
+ * of degree 9. Within 1e-7 of the true value; beyond 5.7 it is 0 or 1. */
+static inline float normal_cdf_f32(float x) {
+    float a = fabsf(x), p = 1.69008043e-08f;
+
+    p = LH__FMA(p, a, -5.16324121e-07f);
+    p = LH__FMA(p, a, 6.76194713e-06f);
+    p = LH__FMA(p, a, -4.81818242e-05f);
+    p = LH__FMA(p, a, 1.77718233e-04f);
+    p = LH__FMA(p, a, 3.21122134e-05f);
+    p = LH__FMA(p, a, -4.85223997e-03f);
+    p = LH__FMA(p, a, 3.63725871e-02f);
+    p = LH__FMA(p, a, 3.18300873e-01f);
+    p = LH__FMA(p, a, 7.97885299e-01f);
+    p = a > 5.7f ? 0.0f : 0.5f * weight_f32(-a * p);
+    return x < 0.0f ? p : 1.0f - p;
+}
+
 /* log(1 + u), u in [0, 1]: the rounding error of 1 + u is put back. */
 static inline float log1p_f32(float u) {
     float w = 1.0f + u;
@@ -206,12 +232,20 @@ static inline double exp_f64(double x) {
     return exp(x);
 }
 
+static inline double weight_f64(double x) {
+    return exp(x);
+}
+
 static inline double expm1_f64(double x) {
     return expm1(x);
 }
 
 static inline double erf_f64(double x) {
     return erf(x);
+}
+
+static inline double normal_cdf_f64(double x) {
+    return 0.5 * (1.0 + erf(x * 0.70710678118654752440));
 }
 
 static inline double sin_f64(double x) {

@@ -38,6 +38,12 @@ static planes planes_of(const lh__conv *g, int64_t image, int64_t small_c, int64
     };
 }
 
+/* Elements i and j of the inputs as the call takes products; only those of float32 are rounded. */
+static double product(const lh__kernel_call *call, int64_t i, int64_t j) {
+    return lh__ref_product(call->out->dtype == LH_F32 ? call->products : LH__PRODUCTS_F32,
+                           lh__get(call->in[0], i), lh__get(call->in[1], j));
+}
+
 static double conv_at(const lh__kernel_call *call, const lh__conv *g, int64_t image, int64_t c,
                       int64_t o) {
     double sum = call->n_in > 2 ? lh__get(call->in[2], c) : 0;
@@ -48,7 +54,7 @@ static double conv_at(const lh__kernel_call *call, const lh__conv *g, int64_t im
             int64_t at = meets(g, o, k);
 
             if (at >= 0)
-                sum += lh__get(call->in[0], p.large + at) * lh__get(call->in[1], p.weight + k);
+                sum += product(call, p.large + at, p.weight + k);
         }
     return sum;
 }
@@ -89,7 +95,7 @@ static double transpose_at(const lh__kernel_call *call, const lh__conv *g, int64
             int64_t o = met_by(g, at, k);
 
             if (o >= 0)
-                sum += lh__get(call->in[0], p.small + o) * lh__get(call->in[1], p.weight + k);
+                sum += product(call, p.small + o, p.weight + k);
         }
     return sum;
 }
@@ -116,7 +122,7 @@ static double weight_grad_at(const lh__kernel_call *call, const lh__conv *g, int
             int64_t at = meets(g, o, k);
 
             if (at >= 0)
-                sum += lh__get(call->in[0], p.small + o) * lh__get(call->in[1], p.large + at);
+                sum += product(call, p.small + o, p.large + at);
         }
     return sum;
 }

@@ -119,6 +119,8 @@ static lh__kernel *const kernels[LH__OP_LIMIT] = {
     [LH__OP_COPY] = lh__ref_copy,
     [LH__OP_CONV_WEIGHT_GRAD] = lh__ref_conv_weight_grad,
     [LH__OP_AVG_POOL_GRAD] = lh__ref_avg_pool_grad,
+    [LH__OP_ATTENTION] = lh__ref_attention,
+    [LH__OP_ATTENTION_GRAD] = lh__ref_attention_grad,
 };
 
 static const lh__device device = {

@@ -56,6 +56,26 @@ static int64_t int_of(double x) {
     return x >= -0x1p63 && x < 0x1p63 ? (int64_t)x : 0;
 }
 
+double lh__from_bfloat(uint16_t b) {
+    return float_of_bits((uint32_t)b << 16);
+}
+
+double lh__ref_product(lh__products products, double x, double y) {
+    double x_high = lh__from_bfloat(lh__to_bfloat(x)), y_high = lh__from_bfloat(lh__to_bfloat(y));
+
+    switch (products) {
+    case LH__PRODUCTS_BF16:
+        return x_high * y_high;
+    case LH__PRODUCTS_BF16X3:
+        return x_high * y_high + x_high * lh__from_bfloat(lh__to_bfloat(y - y_high)) +
+               lh__from_bfloat(lh__to_bfloat(x - x_high)) * y_high;
+    case LH__PRODUCTS_F16:
+        return lh__from_half(lh__to_half(x)) * lh__from_half(lh__to_half(y));
+    default:
+        return x * y;
+    }
+}
+
 double lh__load(const lh__view *v, int64_t i) {
     switch (v->dtype) {
     case LH_F32:
@@ -65,7 +85,7 @@ double lh__load(const lh__view *v, int64_t i) {
     case LH_F16:
         return lh__from_half(((const uint16_t *)v->data)[i]);
     case LH_BF16:
-        return float_of_bits((uint32_t)((const uint16_t *)v->data)[i] << 16);
+        return lh__from_bfloat(((const uint16_t *)v->data)[i]);
     default:
         return (double)lh__load_int(v, i);
     }

@@ -44,8 +44,14 @@ void lh__ref_slice_grad(const lh__kernel_call *call) {
     int64_t axis = call->ints[0];
     lh__view part = lh__view_slice(call->out, axis, call->ints[1], g->shape[axis], call->ints[3]);
 
-    zero(call->out);
-    lh__view_copy(&part, g);
+    if (call->n_in == 1) {
+        zero(call->out);
+        lh__view_copy(&part, g);
+        return;
+    }
+    lh__view_copy(call->out, call->in[1]);
+    for (int64_t i = 0, n = lh__view_numel(g); i < n; i++)
+        lh__set(&part, i, lh__get(&part, i) + lh__get(g, i));
 }
 
 /* Visits every element of `index`: its value, checked, and the offset in x that belongs to it. In

@@ -1,5 +1,11 @@
-/* matmul.c - the oracle's matrix products: a triple loop in double. */
+/* matmul.c - the oracle's matrix products: a triple loop in double, of operands rounded as the call
+ * wants it. */
 #include "kernels/ref/ref.h"
+
+/* Only those of float32 operands are rounded. */
+static lh__products products_of(const lh__kernel_call *call) {
+    return call->out->dtype == LH_F32 ? call->products : LH__PRODUCTS_F32;
+}
 
 /* Offset of batch i of `out` in x, whose own batch axes are broadcast to those of out. */
 static int64_t batch_offset(const lh__view *x, const lh__view *out, int32_t out_batch_axes,
@@ -16,6 +22,7 @@ static int64_t batch_offset(const lh__view *x, const lh__view *out, int32_t out_
 }
 
 void lh__ref_matmul(const lh__kernel_call *call) {
+    const lh__products products = products_of(call);
     lh__view a = *call->in[0], b = *call->in[1];
     int32_t batch_axes;
     int64_t m, n, k, batches = 1, at = 0;
@@ -37,8 +44,10 @@ void lh__ref_matmul(const lh__kernel_call *call) {
                 double sum = 0;
 
                 for (int64_t l = 0; l < k; l++)
-                    sum += lh__load(&a, a0 + i * a.stride[a.ndim - 2] + l * a.stride[a.ndim - 1]) *
-                           lh__load(&b, b0 + l * b.stride[b.ndim - 2] + j * b.stride[b.ndim - 1]);
+                    sum += lh__ref_product(
+                        products,
+                        lh__load(&a, a0 + i * a.stride[a.ndim - 2] + l * a.stride[a.ndim - 1]),
+                        lh__load(&b, b0 + l * b.stride[b.ndim - 2] + j * b.stride[b.ndim - 1]));
                 lh__store(call->out, at++, sum);
             }
     }
@@ -47,6 +56,7 @@ void lh__ref_matmul(const lh__kernel_call *call) {
 void lh__ref_linear(const lh__kernel_call *call) {
     const lh__view *x = call->in[0], *weight = call->in[1];
     const lh__view *bias = call->n_in > 2 ? call->in[2] : NULL;
+    const lh__products products = products_of(call);
     int64_t out_features = weight->shape[0], in_features = weight->shape[1], at = 0;
     lh__view rows, line;
 
@@ -57,8 +67,8 @@ void lh__ref_linear(const lh__kernel_call *call) {
             double sum = bias ? lh__get(bias, j) : 0;
 
             for (int64_t l = 0; l < in_features; l++)
-                sum +=
-                    lh__load(x, base + l * line.stride[0]) * lh__get(weight, j * in_features + l);
+                sum += lh__ref_product(products, lh__load(x, base + l * line.stride[0]),
+                                       lh__get(weight, j * in_features + l));
             lh__store(call->out, at++, sum);
         }
 }

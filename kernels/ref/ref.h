@@ -14,6 +14,10 @@
 double lh__from_half(uint16_t h);
 uint16_t lh__to_half(double x);
 uint16_t lh__to_bfloat(double x);
+double lh__from_bfloat(uint16_t b);
+
+/* x y as a call takes products of float32 operands. */
+double lh__ref_product(lh__products products, double x, double y);
 
 /* Element at `offset` (in elements) from the start of the view. */
 double lh__load(const lh__view *v, int64_t offset);
@@ -80,6 +84,8 @@ lh__kernel lh__ref_gru;
 lh__kernel lh__ref_rnn_grad;
 lh__kernel lh__ref_lstm_grad;
 lh__kernel lh__ref_gru_grad;
+lh__kernel lh__ref_attention;
+lh__kernel lh__ref_attention_grad;
 lh__kernel lh__ref_full;
 lh__kernel lh__ref_arange;
 lh__kernel lh__ref_randint;

@@ -49,7 +49,11 @@ class LitMNIST(LightningModule):
         self._evaluate(batch, "test")
 
     def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), lr=self.hparams.lr)
+        lr = self.hparams.lr
+        adam = torch.optim.Adam(self.parameters(), lr=lr)
+        steps = self.trainer.estimated_stepping_batches
+        cycle = torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=3 * lr, total_steps=steps, div_factor=3)
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
 
 def main():

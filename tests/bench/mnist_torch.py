@@ -63,6 +63,8 @@ def main():
     root.mkdir(parents=True, exist_ok=True)
     model = make_model()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=args.fused)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=3e-3, total_steps=args.epochs * len(train), div_factor=3)
 
     step = 0
     with SummaryWriter(root) as events, open(root / "metrics.csv", "w", newline="") as file:
@@ -74,6 +76,7 @@ def main():
                 loss = F.nll_loss(model(x), y)
                 loss.backward()
                 optimizer.step()
+                cycle.step()
                 step += 1
                 if step % LOG_EVERY_N_STEPS == 0:
                     events.add_scalar("train_loss", loss.item(), step)
@@ -83,7 +86,7 @@ def main():
                 events.add_scalar(name, value, step)
             rows.writerow([epoch, step, "", metrics["val_loss"], metrics["val_acc"]])
             torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(),
-                        "epoch": epoch, "step": step}, root / "checkpoint.pt")
+                        "schedule": cycle.state_dict(), "epoch": epoch, "step": step}, root / "checkpoint.pt")
     metrics["train_loss"] = loss.item()
     if args.test:
         data = mnist_idx.load("t10k")

@@ -78,19 +78,23 @@ static int step(lh__engine *e, lh_optimizer *adam, const layer *l, const float *
     loss = op(e, LH_OP_NLL_LOSS, h, target, NULL, NULL, 0);
     lh__hold(e, loss);
     lh__names_end(e);
-    return lh__backward(e, loss, 1, 0) == LH_OK && lh__optimizer_step(adam, 1) == LH_OK;
+    if (lh__backward(e, loss, 1, 0) != LH_OK)
+        return 0;
+    lh__graph_end(e);
+    return lh__optimizer_step(adam, 1) == LH_OK;
 }
 
 int main(int argc, char **argv) {
     lh__error err = {0};
     lh__engine_options options = {
         .device = "cpu", .threads = 1, .dtype = LH_F32, .seed = 1, .deferred = 1};
-    const lh_optimizer_options adam_options = {LH_SIZED(lh_optimizer_options),
-                                               .kind = LH_ADAM,
-                                               .lr = 1e-3,
-                                               .beta1 = 0.9,
-                                               .beta2 = 0.999,
-                                               .eps = 1e-8};
+    const lh_optimizer_options adam_options = {
+        LH_SIZED(lh_optimizer_options),
+        .kind = LH_ADAM,
+        .lr = 1e-5, /* learnt by heart, gradients would become subnormal, and slow */
+        .beta1 = 0.9,
+        .beta2 = 0.999,
+        .eps = 1e-8};
     float *x = malloc(BATCH * 784 * sizeof *x);
     int64_t y[BATCH];
     int steps = 2000;

@@ -17,7 +17,7 @@ from mnist_torch import make_model
 
 def step_us(fused, batch_size, steps, warmup):
     model = make_model()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=fused)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=fused)
     x, y = torch.randn(batch_size, 784), torch.randint(10, (batch_size,))
     times = []
     for _ in range(warmup + steps):

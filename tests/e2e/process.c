@@ -40,6 +40,12 @@ void leave_folder(void) {
         nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+void without_data(void) {
+    setenv("LHOST_DATA_DIR", "data", 1);
+    setenv("https_proxy", "http://127.0.0.1:9", 1); /* nobody listens */
+    setenv("http_proxy", "http://127.0.0.1:9", 1);
+}
+
 /* The test's own environment, the fault added. */
 static void fill_environment(char *env[MAX_ENV]) {
     static char preload[1024], spec[64];

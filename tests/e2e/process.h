@@ -13,6 +13,9 @@
 void enter_folder(void);
 void leave_folder(void);
 
+/* The next runs find no data and no network to get them from: examples make their own. */
+void without_data(void);
+
 /* Runs lhost to its end. The exit code, or minus the signal that ended it. */
 int run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

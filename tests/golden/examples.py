@@ -123,6 +123,21 @@ def example(name, fields, batch_size=4, options="", metrics=("train_loss",), fol
     EXAMPLES_TO_TRY[name] = lambda: trajectory(folder, fields, batch_size, options, metrics, arguments)
 
 
+def configure(model, steps):
+    """The optimizers of a model that is to train for so many steps, and the schedulers that go on at every step."""
+    model._trainer = types.SimpleNamespace(estimated_stepping_batches=steps)
+    configured = model.configure_optimizers()
+    schedulers = []
+    if isinstance(configured, dict):
+        schedule, configured = configured["lr_scheduler"], configured["optimizer"]
+        schedulers = [schedule["scheduler"]] if schedule.get("interval") == "step" else []
+    if isinstance(configured, tuple) and isinstance(configured[0], list):
+        configured = configured[0]  # beside schedules of epochs
+    optimizers = list(configured) if isinstance(configured, (list, tuple)) else [configured]
+    model.optimizers = lambda: optimizers if len(optimizers) > 1 else optimizers[0]
+    return optimizers, schedulers
+
+
 def trajectory(name, fields, batch_size, options, metrics, arguments):
     model = load(name).LitModel(**arguments).double()
     logged = {metric: [] for metric in metrics}
@@ -133,16 +148,7 @@ def trajectory(name, fields, batch_size, options, metrics, arguments):
 
     model.log = log
     fill(model)
-    model._trainer = types.SimpleNamespace(estimated_stepping_batches=STEPS)
-    configured = model.configure_optimizers()
-    schedulers = []
-    if isinstance(configured, dict):
-        schedule, configured = configured["lr_scheduler"], configured["optimizer"]
-        schedulers = [schedule["scheduler"]] if schedule.get("interval") == "step" else []
-    if isinstance(configured, tuple) and isinstance(configured[0], list):
-        configured = configured[0]  # beside schedules of epochs
-    optimizers = list(configured) if isinstance(configured, (list, tuple)) else [configured]
-    model.optimizers = lambda: optimizers if len(optimizers) > 1 else optimizers[0]
+    optimizers, schedulers = configure(model, STEPS)
     model.manual_backward = lambda loss: loss.backward()
     model.toggle_optimizer = model.untoggle_optimizer = lambda optimizer: None
     model.train()
@@ -165,6 +171,7 @@ example("cnn", "half:28x28;10:", options="--model.dropout 0", dropout=0.0)
 for backbone in ("lenet", "mlp", "resmlp"):
     example(backbone, "half:28x28;10:", folder="classification-task", backbone=backbone)
 example("feature-maps", "half:28x28;10:")
+example("mnist", "half:28x28;10:")
 example("vae", "half:28x28;10:")
 example("resnet", "unit:3x32x32;10:", 8, "--model.width 4 --model.lr 0.0003", width=4, lr=0.0003)
 example("seq2seq", "96:28;14:12")

@@ -2,7 +2,7 @@
 
     python tests/golden/layers.py          (with the environment that tests/bench/peers makes)
 
-Tensors of CASE, whose layer in lhost is made by tests/plugins/layers.c:
+Tensors of CASE, whose layer in lhost is made by tests/plugins/layers:
     CASE.l.NAME         the layer's state_dict before it is applied, random
     CASE.x              the input; cases cut it where a layer has several
     CASE.y              the result; where there are several, flattened and one after the other
@@ -115,6 +115,9 @@ CASES = {
     "conv1d": (lambda: nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2), image(2, 4, 9), plain),
     "conv2d": (lambda: nn.Conv2d(3, 4, (3, 2), (2, 1), (1, 0), (1, 2)), image(2, 3, 7, 6), plain),
     "conv2d_nobias": (lambda: nn.Conv2d(2, 3, 3, padding=1, bias=False), image(1, 2, 5, 5), plain),
+    "conv1d_same": (lambda: nn.Conv1d(4, 6, 4, padding="same", groups=2), image(2, 4, 7), plain),
+    "conv2d_same": (lambda: nn.Conv2d(3, 4, (3, 2), padding="same", dilation=(2, 3)), image(2, 3, 5, 6), plain),
+    "conv3d_same": (lambda: nn.Conv3d(2, 3, (2, 3, 4), padding="same"), image(1, 2, 3, 4, 5), plain),
     "conv3d": (lambda: nn.Conv3d(2, 3, 2, padding=1), image(2, 2, 3, 4, 3), plain),
     "conv_transpose1d": (lambda: nn.ConvTranspose1d(4, 6, 3, 2, 1, 1, 2), image(2, 4, 5), plain),
     "conv_transpose2d": (lambda: nn.ConvTranspose2d(3, 4, (3, 2), (2, 1), dilation=2), image(2, 3, 4, 3), plain),

@@ -8,7 +8,7 @@
  *
  * Data: `fields`, separated by ";": "unit:SHAPE", "half:SHAPE" (from 0 to 1) or "N:SHAPE"
  * (integers below N), SHAPE like 28x28 or empty for scalars. Field k of item i has the elements
- * hash(100 + k, i * numel + j).
+ * hash(100 + k, i * numel + j). They are computed once, and repeat after `distinct` batches.
  * Weights: with stream = FNV-1a of the name, of two axes or more: unit / sqrt(numel / shape[0]);
  * of one axis: 1 + unit / 10 if the name ends with "weight", else unit / 10; rounded to float32.
  */
@@ -22,17 +22,21 @@ enum { MAX_FIELDS = 4 };
 struct field {
     lh_field shape;
     int64_t numel, limit; /* limit 0: unit, -1: half */
+    size_t size;          /* of an item, in bytes */
+    char *items;
 };
 
 struct state {
     struct field fields[MAX_FIELDS];
     int32_t n_fields;
+    int64_t n_items; /* that differ */
 };
 
 static const lh_hparam_spec hparams[] = {
     LH_HPARAM_TEXT("fields", "unit:28x28;10:", "what the items hold"),
     LH_HPARAM_INT("batch_size", 4, 1, 1024, "items per batch"),
     LH_HPARAM_INT("batches", 20, 1, 1000000, "batches per epoch"),
+    LH_HPARAM_INT("distinct", 20, 1, 1000000, "batches that differ"),
 };
 
 static uint32_t hash(uint32_t stream, uint32_t i) {
@@ -55,25 +59,29 @@ static lh_status get_item(void *user, int64_t index, void *const *fields) {
     for (int32_t k = 0; k < s->n_fields; k++) {
         const struct field *f = &s->fields[k];
 
-        for (int64_t j = 0; j < f->numel; j++) {
-            uint32_t stream = 100 + (uint32_t)k, i = (uint32_t)(index * f->numel + j);
-
-            if (f->limit > 0)
-                ((int64_t *)fields[k])[j] = hash(stream, i) % (uint32_t)f->limit;
-            else
-                ((float *)fields[k])[j] =
-                    (float)(f->limit ? (unit(stream, i) + 1) / 2 : unit(stream, i));
-        }
+        memcpy(fields[k], f->items + (size_t)(index % s->n_items) * f->size, f->size);
     }
     return LH_OK;
+}
+
+/* The items of a field, whose elements have hash stream `stream`. */
+static void make_items(struct field *f, uint32_t stream, int64_t n_items) {
+    for (int64_t i = 0; i < n_items * f->numel; i++) {
+        if (f->limit > 0)
+            ((int64_t *)f->items)[i] = hash(stream, (uint32_t)i) % (uint32_t)f->limit;
+        else
+            ((float *)f->items)[i] =
+                (float)(f->limit ? (unit(stream, (uint32_t)i) + 1) / 2 : unit(stream, (uint32_t)i));
+    }
 }
 
 static lh_status setup(lh_ctx *c, void *self, int32_t stage) {
     struct state *s = self;
     const char *p = lh_hparam_text(c, "fields");
 
+    s->n_items = lh_hparam_int(c, "batch_size") * lh_hparam_int(c, "distinct");
     while (*p && s->n_fields < MAX_FIELDS) {
-        struct field *f = &s->fields[s->n_fields++];
+        struct field *f = &s->fields[s->n_fields];
 
         f->limit = strncmp(p, "unit", 4) == 0 ? 0 : strncmp(p, "half", 4) == 0 ? -1 : atoll(p);
         f->shape = (lh_field)LH_FIELD(f->limit > 0 ? LH_I64 : LH_F32, 0, 0);
@@ -83,6 +91,11 @@ static lh_status setup(lh_ctx *c, void *self, int32_t stage) {
             f->numel *= f->shape.shape[f->shape.ndim++] = atoll(p);
         }
         p += *p == ';';
+        f->size = (size_t)f->numel * (f->limit > 0 ? sizeof(int64_t) : sizeof(float));
+        f->items = lh_alloc(c, (uint64_t)s->n_items * f->size);
+        if (!f->items)
+            return lh_fail(c, LH_ENOMEM, "out of memory");
+        make_items(f, 100 + (uint32_t)s->n_fields++, s->n_items);
     }
     return LH_OK;
 }
@@ -99,7 +112,7 @@ static lh_status train_dataloader(lh_ctx *c, void *self) {
                          lh_dataset_map(c, .length = batch_size * lh_hparam_int(c, "batches"),
                                         .get_item = get_item, .user = s, .n_fields = s->n_fields,
                                         .fields = fields),
-                     .batch_size = batch_size);
+                     .batch_size = batch_size, .num_workers = 0);
 }
 
 static const lh_datamodule data = {

@@ -4,6 +4,7 @@
 #include "measured.h"
 #include "boring.h"
 
+#include <stddef.h>
 #include <string.h>
 
 struct measured {
@@ -16,7 +17,7 @@ static const lh_hparam_spec hparams[] = {
     LH_HPARAM_INT("val_items", 23, 1, 1000, "of validation loader 0; half of them of loader 1"),
     LH_HPARAM_INT("val_loaders", 1, 1, 2, "of validation"),
     LH_HPARAM_FLAG("together", 0, "LH_LOG_NO_DATALOADER"),
-    LH_HPARAM_TEXT("wrong", "", "twice late step both matrix unused shape"),
+    LH_HPARAM_TEXT("wrong", "", "twice short late step both matrix unused shape"),
 };
 
 static int is_wrong(lh_ctx *c, const char *how) {
@@ -43,6 +44,10 @@ static lh_status setup(lh_ctx *c, void *self, int32_t stage) {
     s->train_accuracy = lh_accuracy_meter(c, "train_accuracy", .classes = 2);
     s->train_auroc = lh_auroc_meter(c, "train_auroc", .classes = 2);
     s->auroc = lh_auroc_meter(c, is_wrong(c, "twice") ? "train_auroc" : "auroc");
+    if (is_wrong(c, "short")) /* a name that lies beyond what is given */
+        c->host->meter(c, &(const lh_meter_options){.struct_size = offsetof(lh_meter_options, name),
+                                                    .kind = LH_METER_MEAN,
+                                                    .name = "beyond"});
     return LH_OK;
 }
 

@@ -350,8 +350,14 @@ static lh_tensor *scattered(lh__engine *e, uint32_t code, const lh__node *n, int
     return op(e, code, n_in, in, n->n_ints + x->ndim, ints, 0, NULL);
 }
 
+/* Of a tensor that is taken apart: added to what has arrived from the other slices. */
 static lh_tensor *d_slice(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {
-    return scattered(e, LH__OP_SLICE_GRAD, n, 1, &g);
+    lh_tensor *arrived = n->in[0]->grad;
+
+    if (e->grad_enabled || !arrived || arrived->view.dtype != g->view.dtype)
+        return scattered(e, LH__OP_SLICE_GRAD, n, 1, &g);
+    n->in[0]->grad = NULL;
+    return scattered(e, LH__OP_SLICE_GRAD, n, 2, (lh_tensor *[]){g, arrived});
 }
 
 static lh_tensor *d_gather(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {
@@ -553,7 +559,7 @@ static const lh__row rows[] = {
      shape_scatter_add, {0}, compose_scatter_add},
 
     /* what gradients are made of */
-    {LH__OP_SLICE_GRAD, "slice_grad", "g", {1, 1}, {4, LH__ANY}, {0, 0}, LH__LANDS, LH__AS_IS,
+    {LH__OP_SLICE_GRAD, "slice_grad", "g y", {1, 2}, {4, LH__ANY}, {0, 0}, LH__LANDS, LH__AS_IS,
      lh__shape_tail, {d_slice_grad}, lh__compose_contiguous},
     {LH__OP_GATHER_GRAD, "gather_grad", "g index", {2, 2}, {1, LH__ANY}, {0, 0}, LH__LANDS,
      LH__ANY_INDEX, lh__shape_tail, {d_gather_grad}, lh__compose_contiguous},

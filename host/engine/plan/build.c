@@ -189,7 +189,7 @@ static int32_t may_link(const builder *b, const call *c) {
     const lh__view *in[LH__LINK_OPERANDS];
     lh__kernel_call k;
 
-    if (!b->device->may_link || c->n_in < 1 || c->n_in > LH__LINK_OPERANDS || c->is_random ||
+    if (!b->device->may_link || c->n_in < 1 || c->n_in > LH__LINK_OPERANDS ||
         output(c)->value == NONE)
         return 0;
     k = kernel_call(b, c, in);
@@ -346,6 +346,8 @@ static void lower(builder *b, const call *c, lh__kernel_call *k) {
     k->ints = ints;
     k->reals = p->reals + c->reals;
     k->key = (lh__philox_key){b->seed, c->random, 0};
+    if (c->is_random)
+        p->random[p->n_random++] = k;
 }
 
 /* Which link of the group, from call `first` on, makes the value; NONE: none. */
@@ -378,6 +380,7 @@ static void lower_chain(builder *b, int32_t first, lh__launch *l, int32_t n) {
             link->source[k] = link_of(b, first, c->operands[k].value);
             link->is_flat &= lh__view_is_contiguous(v) && lh__view_numel(v) == chain->numel;
         }
+        b->device->ready_link(link);
     }
 }
 
@@ -386,7 +389,6 @@ static void lower_group(builder *b, int32_t i, lh__launch *l) {
 
     l->first = i;
     l->name = lh__op_name(head->op);
-    l->is_random = head->is_random;
     if (is_chain(b, head)) {
         lower_chain(b, i, l, head->length);
         return;
@@ -417,15 +419,14 @@ static void make_launches(builder *b) {
     p->launches = KEEP(b, p->n_launches, lh__launch);
     p->memory = KEEP(b, p->n_memory, lh__view *);
     p->slots = KEEP(b, operands, lh__slot);
+    p->random = KEEP(b, b->n_calls, lh__kernel_call *);
     p->reals = KEEP(b, p->n_reals, double);
-    p->ops = KEEP(b, b->n_calls, int32_t);
     p->places = KEEP(b, b->n_calls, lh__place);
     if (b->failed)
         return;
     memcpy(p->places, b->stream->places.items, (size_t)b->n_calls * sizeof *p->places);
     find_places(b, launch_of);
     for (int32_t i = 0; i < b->n_calls && !b->failed; i++) {
-        p->ops[i] = (int32_t)b->calls[i].op;
         if (b->calls[i].is_needed && b->calls[i].group == i)
             lower_group(b, i, &p->launches[n++]);
     }

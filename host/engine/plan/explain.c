@@ -33,8 +33,7 @@ static void explain_launch(const lh__plan *p, int64_t i, void (*line)(void *user
     size_t n = (size_t)snprintf(text, sizeof text, "%5lld  ", (long long)i);
 
     if (l->kernel)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s",
-                              lh__op_name((uint32_t)p->ops[l->first]));
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s", l->name);
     for (int32_t k = 0; k < l->chain.n && n < sizeof text - 1; k++) {
         const lh__link *link = &l->chain.links[k];
 

@@ -4,9 +4,11 @@
 #include <string.h>
 
 /* Fills in what differs from the run before. */
-static void fill_in(lh__plan *p, const lh__stream *s, char *block) {
+static void fill_in(lh__plan *p, const lh__stream *s, char *block, uint64_t step) {
     void *const *memory = s->memory.items;
 
+    for (int64_t i = 0; i < p->n_random; i++)
+        p->random[i]->key.step = step;
     for (int64_t i = 0; i < p->n_memory; i++)
         if (p->memory[i])
             p->memory[i]->data = memory[i];
@@ -27,12 +29,10 @@ static void launch(lh__launch *l, const lh__device *device) {
 }
 
 void lh__plan_run(lh__plan *p, const lh__stream *s, char *block, uint64_t step, lh__lane *lane) {
-    fill_in(p, s, block);
+    fill_in(p, s, block, step);
     for (lh__launch *l = p->launches, *end = l + p->n_launches; l < end; l++) {
-        int64_t began;
+        int64_t began = lh__span_begin(lane);
 
-        l->call.key.step = step;
-        began = lh__span_begin(lane);
         launch(l, p->device);
         lh__span_end(lane, LH__SPAN_OPERATOR, NULL, l->name, began);
     }

@@ -17,7 +17,7 @@
 #include "engine/arena.h"
 #include "engine/error.h"
 #include "engine/plan/stream.h"
-#include "profile/profile.h"
+#include "profile/lane.h"
 
 typedef struct lh__plan lh__plan;
 
@@ -26,9 +26,9 @@ typedef struct lh__launch {
     lh__kernel *kernel; /* NULL: a chain alone */
     lh__kernel_call call;
     lh__chain chain;  /* n 0: nothing follows */
-    const char *name; /* of the operator with which it begins */
     int32_t first;    /* the call's number in the stream; of a chain alone its first */
-    int32_t is_random;
+    const char *name; /* of that call's operator */
+    int32_t reserved;
 } lh__launch;
 
 /* An operand whose address depends on the block. */
@@ -52,6 +52,8 @@ struct lh__plan {
     int64_t n_slots;
     double *reals;
     int64_t n_reals;
+    lh__kernel_call **random; /* the calls that draw numbers */
+    int64_t n_random;
     int64_t *offsets; /* per value: its place in the block; -1: none, it isn't stored */
     int64_t n_values;
     int64_t bytes; /* of the block */
@@ -61,7 +63,6 @@ struct lh__plan {
     lh__place *places; /* per call */
     int32_t n_calls, n_dropped, n_joined;
     int64_t stored; /* bytes of all results, each in a place of its own */
-    int32_t *ops;   /* per call: its operator */
 };
 
 /* A plan for the stream, which is closed. NULL: no memory. O(calls log calls). */
@@ -78,7 +79,7 @@ typedef struct lh__life {
 int64_t lh__plan_memory(const lh__life *lives, int64_t n, int64_t *offsets, lh__arena *scratch);
 
 /* Runs the plan for the stream that it was made for, or one of equal words, in `block`, of p->bytes
- * bytes. `step`: of random numbers. Each launch is a span of `lane`. */
+ * bytes. `step`: of random numbers. Launches go into `lane`, which may be NULL. */
 void lh__plan_run(lh__plan *p, const lh__stream *s, char *block, uint64_t step, lh__lane *lane);
 
 /* The plans that were used last. Zeroed: empty. */

@@ -37,7 +37,7 @@ void lh__stream_free(lh__stream *s) {
 
 void lh__stream_reset(lh__stream *s) {
     s->words.n = s->memory.n = s->reals.n = s->places.n = s->values.n = 0;
-    s->first = s->unnamed = 0;
+    s->first = s->unnamed = s->derived = 0;
     s->next_address = FIRST_ADDRESS;
     s->failed = 0;
 }

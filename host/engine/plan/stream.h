@@ -50,6 +50,7 @@ typedef struct lh__stream {
     lh__array values; /* lh__value, of the whole step */
     int64_t first;    /* the first value of the calls that are in the stream */
     int64_t unnamed;  /* the values below are named by nobody any more */
+    int64_t derived;  /* no backward pass will read the values below */
     char *next_address;
     int32_t failed; /* there was no memory for a call: it can't be run */
 } lh__stream;

@@ -169,9 +169,20 @@ static void train(machine *m, uint64_t step) {
     lh__hold(m->e, loss);
     if (draw(m, 2))
         lh__names_end(m->e);
+    if (draw(m, 4) == 0) {
+        lh_tensor *g = lh__grad_of(m->e, loss, m->live[1], 0);
+
+        if (g)
+            look(m, g);
+        m->err.code = LH_OK; /* the loss may not depend on it */
+    }
     if (step % 3 != 1)
         lh__params_zero_grad(m->e); /* else they add up */
+    if (draw(m, 3) == 0)
+        look(m, loss); /* before the gradients, as a hook may */
     cr_assert_eq(lh__backward(m->e, loss, draw(m, 2) ? 1 : 0.5, 0), LH_OK, "%s", m->err.text);
+    if (draw(m, 2))
+        lh__graph_end(m->e);
     if (draw(m, 2))
         lh__clip_grad_norm(m->e, NULL, 0.5);
     for (int32_t i = 0; i < 2; i++)

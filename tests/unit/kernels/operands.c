@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <float.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,10 +209,13 @@ void expect_agreement(trial *t, const char *what) {
 
     n = lh__cpu_variants(variants);
     for (int i = 0; i < n; i++) {
-        lh__view first = run_trial(t, variants[i].device, NULL);
+        lh__view alone = run_trial(t, variants[i].device, NULL);
+        lh__view first = run_trial(t, variants[i].device, pool_of(1));
 
+        compare(t, &alone, &want, variants[i].isa, what);
         compare(t, &first, &want, variants[i].isa, what);
-        for (int threads = 1; threads < POOLS; threads++) {
+        release(alone.data);
+        for (int threads = 2; threads < POOLS; threads++) {
             lh__view again = run_trial(t, variants[i].device, pool_of(threads));
 
             cr_assert(memcmp(first.data, again.data, size) == 0,
@@ -222,4 +226,54 @@ void expect_agreement(trial *t, const char *what) {
         release(first.data);
     }
     release(want.data);
+}
+
+/* Counts how often each element was named, and keeps what it was. */
+typedef struct witness {
+    lh__after after;
+    const char *y;
+    char *seen;
+    int64_t size;
+    atomic_int *times;
+} witness;
+
+static void see(const lh__after *self, int64_t begin, int64_t n) {
+    const witness *w = (const witness *)self;
+
+    memcpy(w->seen + begin * w->size, w->y + begin * w->size, (size_t)(n * w->size));
+    for (int64_t i = begin; i < begin + n; i++)
+        atomic_fetch_add(&w->times[i], 1);
+}
+
+static void witness_device(trial *t, const lh__device *device, lh__pool *pool, const char *what) {
+    lh__view plain = run_trial(t, device, pool), y = plain;
+    const int64_t n = lh__view_numel(&plain), size = lh__dtype_size(plain.dtype);
+    lh__kernel_call call = t->call;
+    witness w = {.after = {see}, .size = size};
+
+    y.data = storage(n, plain.dtype);
+    w.y = y.data, w.seen = storage(n, plain.dtype);
+    w.times = calloc((size_t)n + 1, sizeof *w.times);
+    call.in = t->in, call.out = &y, call.ints = t->ints, call.reals = t->reals, call.pool = pool;
+    call.after = &w.after;
+    if (device->runs_after && device->runs_after(&call)) {
+        device->kernels[call.op](&call);
+        for (int64_t i = 0; i < n; i++)
+            cr_assert_eq(w.times[i], 1, "%s, operator %u: element %ld was named %d times", what,
+                         call.op, (long)i, w.times[i]);
+        cr_assert_eq(memcmp(w.seen, plain.data, (size_t)(n * size)), 0,
+                     "%s, operator %u: what runs after sees other results", what, call.op);
+    }
+    free(w.times);
+    release(w.seen);
+    release(y.data);
+    release(plain.data);
+}
+
+void expect_after(trial *t, const char *what) {
+    lh__variant variants[3];
+    const int n = lh__cpu_variants(variants);
+
+    for (int i = 0; i < n; i++)
+        witness_device(t, variants[i].device, pool_of(3), what);
 }

@@ -48,6 +48,10 @@ trial trial_of(uint32_t op, int32_t n_in, int32_t dtype, int32_t ndim, const int
  * written whole and nothing beside it. */
 void expect_agreement(trial *t, const char *what);
 
+/* The same trial with something to run after the results, where the cpu device says that it does:
+ * it sees every element once, and final, and no bit changes. */
+void expect_after(trial *t, const char *what);
+
 /* Runs the trial on one device into a fresh output. */
 lh__view run_trial(trial *t, const lh__device *device, lh__pool *pool);
 

@@ -31,8 +31,8 @@ Test(index, copies_and_casts_agree) {
 }
 
 /* A reshape of what is no view: the elements in the order of x. */
-/* Matrices whose columns lie a multiple of 1 KiB apart, among other axes, of lengths that tiles don't
- * divide; and the same of columns nearby. */
+/* Matrices whose columns lie a multiple of 1 KiB apart, among other axes, of lengths that tiles
+ * don't divide; and the same of columns nearby. */
 Test(index, transposed_copies_agree) {
     static const struct {
         int64_t shape[4];
@@ -134,7 +134,7 @@ Test(index, slice_grad_agrees) {
     for (int round = 0; round < 80; round++) {
         int32_t ndim = 1 + (int32_t)draw_below(3), axis = (int32_t)draw_below(ndim);
         int64_t shape[LH_MAX_DIMS], part[LH_MAX_DIMS], start, end, step = 1 + draw_below(3);
-        lh__view g;
+        lh__view g, prior;
         trial t;
 
         draw_shape(ndim, shape, false);
@@ -143,8 +143,9 @@ Test(index, slice_grad_agrees) {
         end = start + draw_below(shape[axis] - start + 1);
         part[axis] = (end - start + step - 1) / step;
         g = operand(dtypes[round % 2], ndim, part, round % 3 ? CONTIGUOUS : round % LAYOUTS);
-        t = trial_of(LH__OP_SLICE_GRAD, 1, g.dtype, ndim, shape);
-        t.in[0] = &g;
+        prior = operand(g.dtype, ndim, shape, round % 8 ? CONTIGUOUS : TRANSPOSED);
+        t = trial_of(LH__OP_SLICE_GRAD, 1 + round / 2 % 2, g.dtype, ndim, shape);
+        t.in[0] = &g, t.in[1] = &prior;
         t.ints[0] = axis, t.ints[1] = start, t.ints[2] = end, t.ints[3] = step;
         memcpy(t.ints + 4, shape, (size_t)ndim * sizeof *shape);
         t.call.n_ints = 4 + ndim;

@@ -1,12 +1,15 @@
 /* test_matmul.c - matrix products agree with the oracle's triple loop: vectors, batches that
- * broadcast, every layout, with and without bias. */
+ * broadcast, every layout, with and without bias, operands rounded; what is to happen after happens
+ * to every result once, when it is final. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "operands.h"
 
 static const int32_t dtypes[] = {LH_F32, LH_F64};
+static lh__products products; /* of the calls that are checked */
 
 /* Whether summands may be equal, because elements share memory. */
 static int is_broadcast(const lh__view *v) {
@@ -20,6 +23,7 @@ static void check(lh__view *a, lh__view *b, lh__view *bias, uint32_t op, int32_t
                   const int64_t *shape, int64_t k) {
     trial t = trial_of(op, bias ? 3 : 2, a->dtype, ndim, shape);
 
+    t.call.products = products;
     t.in[0] = a, t.in[1] = b, t.in[2] = bias;
     /* k additions of equal summands may all round the same way: by half an ulp of what is there. */
     t.ulps = 2 + (is_broadcast(a) || is_broadcast(b) ? (double)k / 4 : 0);
@@ -72,6 +76,17 @@ Test(matmul, agrees_when_cut_into_tiles) {
     check_matmul(LH_F32, 0, 501, 1, 700, CONTIGUOUS, CONTIGUOUS);
 }
 
+/* Sums of more than one block of summands, and strides at which neighbours share a place in the
+ * cache. */
+Test(matmul, agrees_on_long_sums) {
+    check_matmul(LH_F32, 0, 30, 65, 600, CONTIGUOUS, TRANSPOSED);
+    check_matmul(LH_F32, 0, 65, 40, 784, CONTIGUOUS, TRANSPOSED);
+    check_matmul(LH_F32, 0, 40, 97, 1024, CONTIGUOUS, CONTIGUOUS);
+    check_matmul(LH_F64, 0, 40, 33, 1024, TRANSPOSED, TRANSPOSED);
+    check_matmul(LH_F32, 0, 600, 20, 30, CONTIGUOUS, TRANSPOSED);
+    check_matmul(LH_F32, 0, 20, 600, 300, STEPPED, STEPPED);
+}
+
 Test(matmul, vectors) {
     int64_t k[] = {17}, matrix[] = {17, 5}, batch[] = {3, 7, 17}, none[1] = {0}, five[] = {5};
     int64_t rows[] = {3, 7};
@@ -103,6 +118,109 @@ Test(matmul, linear_agrees) {
         y_shape[ndim - 1] = out;
         check(&x, &w, round % 4 ? &bias : NULL, LH_OP_LINEAR, ndim, y_shape, in);
     }
+}
+
+static void check_products(lh__products p) {
+    static const int64_t sizes[] = {1, 7, 17, 33, 48, 100};
+
+    products = p;
+    for (int round = 0; round < 60; round++)
+        check_matmul(LH_F32, round % 3, sizes[draw_below(6)], sizes[draw_below(6)],
+                     sizes[draw_below(6)], (int)draw_below(LAYOUTS), (int)draw_below(LAYOUTS));
+    for (int a = CONTIGUOUS; a <= STEPPED; a++)
+        for (int b = CONTIGUOUS; b <= STEPPED; b++)
+            check_matmul(LH_F32, 0, 100 + a, 150 + b, 70, a, b);
+    check_matmul(LH_F32, 0, 65, 33, 1100, CONTIGUOUS, TRANSPOSED);
+    check_matmul(LH_F32, 0, 33, 65, 1100, CONTIGUOUS, CONTIGUOUS);
+    check_matmul(LH_F32, 0, 600, 300, 20, CONTIGUOUS, TRANSPOSED);
+    check_matmul(LH_F64, 0, 33, 65, 17, CONTIGUOUS, CONTIGUOUS); /* as ever */
+}
+
+Test(matmul, products_of_bfloat16) {
+    check_products(LH__PRODUCTS_BF16);
+}
+
+Test(matmul, products_of_two_bfloat16) {
+    check_products(LH__PRODUCTS_BF16X3);
+}
+
+Test(matmul, products_of_float16) {
+    check_products(LH__PRODUCTS_F16);
+}
+
+Test(matmul, linear_adds_bias_to_rounded_products) {
+    int64_t x_shape[] = {64, 784}, w_shape[] = {130, 784}, y_shape[] = {64, 130};
+    lh__view x = operand(LH_F32, 2, x_shape, CONTIGUOUS), w = operand(LH_F32, 2, w_shape, 0);
+    lh__view bias = operand(LH_F32, 1, y_shape + 1, CONTIGUOUS);
+
+    for (products = LH__PRODUCTS_F32; products <= LH__PRODUCTS_BF16X3; products++)
+        check(&x, &w, &bias, LH_OP_LINEAR, 2, y_shape, 784);
+}
+
+/* What has been seen of an output: how often each element, and its value then. */
+typedef struct witness {
+    lh__after after;
+    const lh__view *out;
+    uint8_t *times;
+    char *values;
+} witness;
+
+static void see(const lh__after *self, int64_t begin, int64_t n) {
+    const witness *w = (const witness *)self;
+    int64_t size = lh__dtype_size(w->out->dtype);
+
+    cr_assert(n > 0);
+    for (int64_t i = begin; i < begin + n; i++)
+        w->times[i]++;
+    memcpy(w->values + begin * size, (const char *)w->out->data + begin * size, (size_t)(n * size));
+}
+
+static void check_after(const lh__device *device, lh__kernel_call *call, lh__pool *pool) {
+    const lh__view *out = call->out;
+    int64_t n = lh__view_numel(out);
+    size_t size = (size_t)(n * lh__dtype_size(out->dtype));
+    char *plain = malloc(size);
+    witness w = {{see}, out, calloc((size_t)n, 1), malloc(size)};
+
+    cr_assert(device->runs_after(call));
+    call->pool = pool;
+    call->after = NULL;
+    device->kernels[call->op](call);
+    memcpy(plain, out->data, size);
+    memset(out->data, 0xA5, size);
+    call->after = &w.after;
+    device->kernels[call->op](call);
+    for (int64_t i = 0; i < n; i++)
+        cr_assert_eq(w.times[i], 1, "element %ld is named %d times", (long)i, w.times[i]);
+    cr_assert(memcmp(plain, out->data, size) == 0, "`after` changes the result");
+    cr_assert(memcmp(plain, w.values, size) == 0, "a result is not final when it is named");
+    free(plain);
+    free(w.times);
+    free(w.values);
+}
+
+Test(matmul, after_sees_every_result_once) {
+    static const int64_t sizes[][3] = {{5, 7, 3},     {64, 10, 256},  {64, 128, 784}, {300, 70, 90},
+                                       {40, 600, 70}, {130, 520, 20}, {7, 1, 300},    {20, 33, 0}};
+    lh__pool *pools[] = {NULL, lh__pool_new(2)};
+    lh__variant variants[3];
+    int n_variants = lh__cpu_variants(variants);
+
+    for (size_t i = 0; i < 4 * sizeof sizes / sizeof *sizes; i++)
+        for (int v = 0; v < n_variants; v++) {
+            const int64_t *s = sizes[i / 4];
+            int64_t a_shape[] = {3, s[0], s[2]}, b_shape[] = {s[1], s[2]};
+            int64_t c_shape[] = {3, s[0], s[1]};
+            int32_t dtype = dtypes[i / 2 % 2];
+            lh__view a = operand(dtype, 3, a_shape, CONTIGUOUS), b = operand(dtype, 2, b_shape, 0);
+            lh__view bias = operand(dtype, 1, b_shape, 0), c = operand(dtype, 3, c_shape, 0);
+            const lh__view *in[] = {&a, &b, &bias};
+            lh__kernel_call call = {.op = LH_OP_LINEAR, .n_in = 3, .in = in, .out = &c};
+
+            call.products = i % 2 ? LH__PRODUCTS_BF16 : LH__PRODUCTS_F32;
+            check_after(variants[v].device, &call, pools[i % 4 / 2]);
+        }
+    lh__pool_free(pools[1]);
 }
 
 /* (1 2; 3 4)(5 6; 7 8) = (19 22; 43 50). */

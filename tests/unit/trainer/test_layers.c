@@ -2,7 +2,7 @@
  * and gradients are PyTorch's (tests/golden/layers.py, float64, 1e-10), and so are initial values;
  * misuse is an error at the author's line.
  *
- * The plugin (tests/plugins/layers.c) compares what it computes and fails where it differs.
+ * The plugin (tests/plugins/layers) compares what it computes and fails where it differs.
  */
 #include "lhost.h"
 
@@ -27,7 +27,7 @@ Test(layers, linear) {
 }
 
 Test(layers, convolution) {
-    equal_pytorch("conv1d conv2d conv2d_nobias conv3d "
+    equal_pytorch("conv1d conv2d conv2d_nobias conv3d conv1d_same conv2d_same conv3d_same "
                   "conv_transpose1d conv_transpose2d conv_transpose3d");
 }
 
@@ -136,6 +136,8 @@ static void fails_with(const char *name, const char *text) {
 
 Test(layers, misuse_is_an_error) {
     fails_with("bad_groups", "l: 3 and 4 channels can't be split into 2 groups");
+    fails_with("same_strided", "l: LH_SAME is padding of a convolution with stride 1");
+    fails_with("same_transposed", "l: LH_SAME is padding of a convolution with stride 1");
     fails_with("bad_heads", "l: 6 features can't be split into 4 heads");
     fails_with("bad_padding", "l: .padding_idx 4 is beyond its 4 rows");
     fails_with("long_name", "a name of 300 characters");
@@ -144,7 +146,7 @@ Test(layers, misuse_is_an_error) {
 }
 
 Test(layers, errors_name_the_authors_line) {
-    fails_with("wrong_channels", "layers.c:");
-    fails_with("two_axes", "layers.c:");
-    fails_with("bad_heads", "layers.c:");
+    fails_with("wrong_channels", "other.c:");
+    fails_with("two_axes", "other.c:");
+    fails_with("bad_heads", "other.c:");
 }

@@ -163,6 +163,7 @@ static void refused(const char *wrong, int code, const char *says) {
 
 Test(meters_in_a_run, mistakes) {
     refused("twice", 2, "meter \"train_auroc\": there is one of that name already");
+    refused("short", 2, "a meter has a .name of 1 to 200 characters");
     refused("late", 1, "only in setup and configure_model");
     refused("step", 1, "a meter is logged per epoch");
     refused("both", 1, "logged in training and in evaluation");

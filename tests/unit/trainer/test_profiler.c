@@ -29,10 +29,18 @@ Test(profiler, off_by_default) {
 }
 
 Test(profiler, table) {
-    static const char *const phases[] = {
-        "set-up",    "sanity check", "data wait",           "backward", "training_step",
-        "optimizer", "validation",   "checkpoint snapshot", "finish",   "evaluation's data wait",
-        "logging"};
+    static const char *const phases[] = {"set-up",
+                                         "sanity check",
+                                         "data wait",
+                                         "backward",
+                                         "training_step",
+                                         "compute",
+                                         "optimizer",
+                                         "validation",
+                                         "checkpoint snapshot",
+                                         "finish",
+                                         "evaluation's data wait",
+                                         "logging"};
     double number[3], whole, sum = 0;
     const char *between;
     char *table;

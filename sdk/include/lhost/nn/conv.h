@@ -10,6 +10,11 @@
 
 LH_EXTERN_C_BEGIN
 
+/* A .padding: as many zeros as keep the extent, half of them before and half behind, and behind one
+ * more where they are odd in number. PyTorch's "same"; with stride 1 alone, not of transposed ones.
+ */
+#define LH_SAME (-1)
+
 /* One number serves all axes; the fields of three, where one of them is not 0, are axis by axis. */
 typedef struct lh_conv_options {
     int64_t stride, padding, dilation, output_padding; /* 1, 0, 1, 0 */
@@ -25,6 +30,8 @@ typedef struct lh_conv {
     uint32_t op;              /* LH_OP_CONV or LH_OP_CONV_TRANSPOSE */
     int32_t n_ints;
     int64_t ints[13]; /* as the operator takes them */
+    int64_t n_pad;    /* 0, or how many integers LH_OP_PAD takes */
+    int64_t pad[7];   /* where LH_SAME wants one zero more behind */
 } lh_conv;
 
 static inline int64_t *lh_conv_axes_(int64_t *to, int32_t axes, int64_t one, const int64_t *each) {
@@ -33,6 +40,27 @@ static inline int64_t *lh_conv_axes_(int64_t *to, int32_t axes, int64_t one, con
     for (int32_t i = 0; i < axes; i++)
         *to++ = uses_each ? each[i] : one;
     return to;
+}
+
+/* Puts numbers in the place of LH_SAME; 0 if that can't be. */
+static inline int lh_conv_same_(lh_conv *layer, int32_t axes, const int64_t *kernel) {
+    const int64_t *stride = layer->ints, *dilation = layer->ints + 2 * axes;
+    int64_t *padding = layer->ints + axes;
+
+    layer->pad[0] = LH_PAD_CONSTANT;
+    for (int32_t i = 0; i < axes; i++) {
+        int64_t zeros = dilation[i] * (kernel[i] - 1);
+
+        if (padding[i] != LH_SAME)
+            continue;
+        if (layer->op != LH_OP_CONV || stride[i] != 1)
+            return 0;
+        padding[i] = zeros / 2;
+        layer->pad[2 * (axes - i)] = zeros % 2; /* from the last axis on */
+        if (zeros % 2)
+            layer->n_pad = 1 + 2 * axes;
+    }
+    return 1;
 }
 
 static inline lh_conv lh_conv_make_(lh_ctx *c, const char *file, int32_t line, const char *name,
@@ -60,6 +88,12 @@ static inline lh_conv lh_conv_make_(lh_ctx *c, const char *file, int32_t line, c
     shape[0] = transposed ? in : out;
     shape[1] = (transposed ? out : in) / o->groups;
     lh_conv_axes_(shape + 2, axes, kernel, o->kernels);
+    if (!lh_conv_same_(&layer, axes, shape + 2)) {
+        c->host->fail(c, LH_EINVAL, file, line,
+                      "%s: LH_SAME is padding of a convolution with stride 1, not transposed",
+                      name);
+        return layer;
+    }
     fan = shape[1];
     for (int32_t i = 0; i < axes; i++)
         fan *= shape[2 + i];
@@ -70,9 +104,9 @@ static inline lh_conv lh_conv_make_(lh_ctx *c, const char *file, int32_t line, c
 }
 
 /* (c, name, in, out, kernel): channels, and the extent of the kernel on every axis. Options:
- * .stride 1, .padding 0, .dilation 1, .groups 1, .bias 1, of transposed ones .output_padding 0;
- * axis by axis .kernels = {3, 5}, .strides, .paddings ... Errors: channels that the groups don't
- * divide. */
+ * .stride 1, .padding 0 (or LH_SAME), .dilation 1, .groups 1, .bias 1, of transposed ones
+ * .output_padding 0; axis by axis .kernels = {3, 5}, .strides, .paddings ... Errors: channels that
+ * the groups don't divide. */
 #define lh_conv1d_make(c, ...) LH_CONV_(c, 1, 0, __VA_ARGS__, )
 #define lh_conv2d_make(c, ...) LH_CONV_(c, 2, 0, __VA_ARGS__, )
 #define lh_conv3d_make(c, ...) LH_CONV_(c, 3, 0, __VA_ARGS__, )
@@ -87,7 +121,10 @@ static inline lh_conv lh_conv_make_(lh_ctx *c, const char *file, int32_t line, c
 static inline lh_tensor *lh_conv_apply_(lh_ctx *c, const char *file, int32_t line,
                                         const lh_conv *layer, lh_tensor *x) {
     lh_tensor *inputs[3];
+    double zero = 0;
 
+    if (layer->n_pad)
+        x = lh_op_(c, file, line, LH_OP_PAD, &x, 1, layer->pad, (int32_t)layer->n_pad, &zero, 1);
     inputs[0] = x;
     inputs[1] = layer->weight;
     inputs[2] = layer->bias;

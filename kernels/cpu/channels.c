@@ -1,0 +1,483 @@
+/* channels.c - convolutions with channels side by side: WIDTH of them fill a register.
+ *
+ * The source is turned so that a position's channels are neighbours (window), the weight so that
+ * those of the destination are. A result is then a sum over taps and channels of one number of the
+ * window by a register of the weight, and what im2col would copy out is a list of offsets, the
+ * same for every position. The weight's gradient is the same product with other names: sums over
+ * positions of one number of the window by a register of the gradient.
+ *
+ * Invariants: what a unit of work does depends on shapes alone, and so does the order of its sums;
+ * at most DEPTH products are added before the sum goes to memory.
+ */
+#include "kernels/cpu/channels.h"
+
+#include "kernels/cpu/lanes.h"
+#include "kernels/cpu/sweep.h"
+
+enum {
+    DEPTH = 128,           /* of a sum */
+    WINDOW = 1 << 17,      /* elements of the source in a unit */
+    POSITIONS = 512,       /* of the destination in a unit, but at least a row */
+    MOST_TAPS = 64,        /* of a kernel */
+    LEAST_CHANNELS = 12,   /* of the destination: fewer don't fill a register */
+    MOST_PANELS = 1 << 26, /* elements of the turned weight */
+    BLOCK = 128,           /* channels of either side in a unit of the weight's gradient */
+    UNITS = 8,             /* of the weight's gradient, at least, if there are as many images */
+};
+
+/* A unit is a run of whole images, or some rows of one. */
+typedef struct cuts {
+    int64_t images, rows, bands, units; /* rows count positions j */
+    int64_t window_rows, columns;       /* of one image in a unit: source positions */
+    int64_t positions;                  /* of the destination, in a unit */
+} cuts;
+
+/* Elements of a position, at most so many positions. */
+static cuts cut(const sweep *s, int64_t elements, int64_t most) {
+    cuts c = {.columns = (s->count[2] - 1) * s->step[2] + s->reach[2] + 1};
+    const int64_t row = s->spread[1] * s->to[2], height = s->count[1];
+    int64_t rows = least(most / row, (WINDOW / (c.columns * elements) - s->reach[1]) / s->step[1]);
+
+    rows = rows < 1 ? 1 : rows;
+    c.bands = rows >= height ? 1 : (height + rows - 1) / rows;
+    c.rows = (height + c.bands - 1) / c.bands;
+    c.bands = (height + c.rows - 1) / c.rows;
+    c.window_rows = (c.rows - 1) * s->step[1] + s->reach[1] + 1;
+    c.images = c.bands > 1
+                   ? 1
+                   : least(most / (height * row), WINDOW / (c.window_rows * c.columns * elements));
+    c.images = c.images < 1 ? 1 : least(c.images, s->g.batch);
+    c.units = (s->g.batch + c.images - 1) / c.images * c.bands;
+    c.positions = c.images * c.rows * row;
+    return c;
+}
+
+static int64_t window_size(const cuts *c, int64_t elements) {
+    return c->images * c->window_rows * c->columns * elements;
+}
+
+/* The images and rows j of unit `unit`. */
+typedef struct part {
+    int64_t image, images, row, rows;
+} part;
+
+static part part_of(const sweep *s, const cuts *c, int64_t unit) {
+    const int64_t image = unit / c->bands * c->images, row = unit % c->bands * c->rows;
+
+    return (part){image, least(c->images, s->g.batch - image), row,
+                  least(c->rows, s->count[1] - row)};
+}
+
+/* x[image][row][column][channel]: the window of a part, channels [c0, c0 + n), positions
+ * `elements` apart. */
+static void fill_window(float *x, const float *data, const sweep *s, const cuts *c, const part *at,
+                        int64_t elements, int64_t c0, int64_t n) {
+    const window w = {at->row * s->step[1] + s->low[1], s->low[2], c->window_rows, c->columns};
+    const int64_t size = c->window_rows * c->columns * elements;
+    planes p = {NULL, 0, s->from[1] * s->from[2], s->from[1], s->from[2]};
+    const int64_t channels = s->transpose ? s->g.small_c : s->g.large_c;
+
+    if (has_border(&p, &w))
+        memset(x, 0, (size_t)(at->images * size) * sizeof *x);
+    for (int64_t i = 0; i < at->images; i++, x += size)
+        for (int64_t k = 0; k < n; k += WIDTH) {
+            p.data = data + ((at->image + i) * channels + c0 + k) * p.size;
+            p.channels = least(WIDTH, n - k);
+            planes_to_lanes(x + k, elements, &p, &w);
+        }
+}
+
+/* A pass of the convolution: the destinations first + spread j, and the taps that meet them. */
+typedef struct pass {
+    int64_t first[2], taps, slot; /* how many taps; of the first of them */
+} pass;
+
+typedef struct convolution {
+    sweep s;
+    cuts c;
+    const float *x, *weight, *bias;
+    float *y, *panels; /* [panel][slot][from channel][lane] */
+    const lh__after *after;
+    int64_t elements, n_panels, passes;
+    pass pass[MOST_TAPS + 1];   /* those with taps; the rest is in none */
+    int64_t tap[MOST_TAPS];     /* of a slot */
+    int64_t tap_row[MOST_TAPS]; /* the source row that it reads, from `low` on */
+    int32_t *list;              /* offsets in the window: [slot][from channel] */
+    rooms rooms;
+    bool begins; /* results begin with the bias, or 0, in memory */
+} convolution;
+
+/* The slots of pass p whose source row is inside for row j of the destination. */
+static void inside(const convolution *k, const pass *p, int64_t j, int64_t *slot, int64_t *taps) {
+    const sweep *s = &k->s;
+    const int64_t top = j * s->step[1] + s->low[1];
+
+    *taps = 0;
+    for (int64_t t = p->slot; t < p->slot + p->taps; t++)
+        if (top + k->tap_row[t] >= 0 && top + k->tap_row[t] < s->from[1] && (*taps)++ == 0)
+            *slot = t;
+}
+
+/* Sorts the taps by the pass they belong to, and lists where they read. */
+static void list_taps(convolution *k) {
+    const sweep *s = &k->s;
+    int64_t slot = 0, passes = lh__volume(s->spread);
+
+    for (int64_t i = 0; i < passes; i++) {
+        int64_t first[3], offset[3], before = slot;
+
+        lh__split3(s->spread, i, first);
+        for (int64_t t = 0; t < s->g.taps; t++)
+            if (meets(s, first, t, offset)) {
+                for (int64_t c = 0; c < s->from_c; c++)
+                    k->list[slot * s->from_c + c] =
+                        (int32_t)((offset[1] * k->c.columns + offset[2]) * k->elements + c);
+                k->tap_row[slot] = offset[1];
+                k->tap[slot++] = t;
+            }
+        if (slot > before)
+            k->pass[k->passes++] = (pass){{first[1], first[2]}, slot - before, before};
+    }
+    k->begins = k->bias || k->passes < passes;
+    for (int64_t i = 0; i < k->passes && !k->begins; i++)
+        for (int64_t j = 0; j < s->count[1]; j++) {
+            int64_t first, taps;
+
+            inside(k, &k->pass[i], j, &first, &taps);
+            k->begins |= taps == 0;
+        }
+}
+
+/* One panel of the weight, from channels [unit % blocks ...). */
+static void turn_weight(void *arg, int64_t unit) {
+    const convolution *k = arg;
+    const sweep *s = &k->s;
+    const int64_t taps = s->g.taps, blocks = (s->from_c + WIDTH - 1) / WIDTH;
+    const int64_t panel = unit / blocks, c0 = unit % blocks * WIDTH;
+    const int64_t lanes = least(PANEL, s->to_c - panel * PANEL);
+    const window all = {0, 0, 1, taps};
+    float turned[MOST_TAPS * WIDTH], *to = k->panels + panel * taps * s->from_c * PANEL;
+
+    for (int64_t l = 0; l < lanes; l += WIDTH)
+        for (int64_t c = c0; c < least(c0 + WIDTH, s->from_c); c++) {
+            const planes p = {k->weight + (panel * PANEL + l) * s->row + c * s->column,
+                              least(WIDTH, lanes - l), s->row, 1, taps};
+
+            planes_to_lanes(turned, WIDTH, &p, &all);
+            for (int64_t slot = 0; slot < taps; slot++)
+                store(to + (slot * s->from_c + c) * PANEL + l, load(turned + k->tap[slot] * WIDTH));
+        }
+}
+
+/* A run of destination rows of a pass that meet the same taps, those of the slots [slot, slot +
+ * taps): others read nothing but padding there. */
+typedef struct stripe {
+    int64_t row, rows, slot, taps; /* row: of the pass's, in the unit */
+} stripe;
+
+/* The stripe of pass p that begins at row `row` of the unit's `rows`. */
+static stripe stripe_of(const convolution *k, const part *at, const pass *p, int64_t row,
+                        int64_t rows) {
+    stripe run = {.row = row, .rows = 1};
+    int64_t slot = 0, taps;
+
+    inside(k, p, at->row + row, &run.slot, &run.taps);
+    for (; row + run.rows < rows; run.rows++) {
+        inside(k, p, at->row + row + run.rows, &slot, &taps);
+        if (taps != run.taps || slot != run.slot)
+            break;
+    }
+    return run;
+}
+
+/* Where each position's source and results are. Returns how many positions. */
+static int64_t list_rows(const convolution *k, const part *at, const pass *p, const stripe *run,
+                         const float *x, float *results, const float **row, float **to) {
+    const sweep *s = &k->s;
+    const int64_t height = least(at->rows * s->spread[1], s->to[1] - at->row * s->spread[1]);
+    int64_t n = 0;
+
+    for (int64_t image = 0; image < at->images; image++)
+        for (int64_t i = run->row; i < run->row + run->rows; i++) {
+            const float *line =
+                x + (image * k->c.window_rows + i * s->step[1]) * k->c.columns * k->elements;
+            float *result =
+                results + (image * height + p->first[0] + i * s->spread[1]) * s->to[2] * PANEL;
+
+            for (int64_t b = p->first[1]; b < s->to[2]; b += s->spread[2], n++) {
+                row[n] = line, to[n] = result + b * PANEL;
+                line += s->step[2] * k->elements;
+            }
+        }
+    return n;
+}
+
+/* All products of a pass with one panel. */
+static void add_pass(const convolution *k, const part *at, const pass *p, const float *x,
+                     float *results, int64_t panel, const float **row, float **to) {
+    const sweep *s = &k->s;
+    const int64_t height = least(at->rows * s->spread[1], s->to[1] - at->row * s->spread[1]);
+    const int64_t vectors = (least(PANEL, s->to_c - panel * PANEL) + WIDTH - 1) / WIDTH;
+    const int64_t rows = (height - p->first[0] + s->spread[1] - 1) / s->spread[1];
+    stripe run;
+
+    for (int64_t i = 0; i < rows; i += run.rows) {
+        int64_t positions, first, n;
+        const float *weight;
+
+        run = stripe_of(k, at, p, i, rows);
+        positions = list_rows(k, at, p, &run, x, results, row, to);
+        first = run.slot * s->from_c, n = run.taps * s->from_c;
+        weight = k->panels + (panel * s->g.taps * s->from_c + first) * PANEL;
+        for (int64_t j = 0; j < n; j += DEPTH)
+            panel_list(positions, vectors, least(DEPTH, n - j), row, k->list + first + j,
+                       weight + j * PANEL, PANEL, to, k->begins || j > 0);
+    }
+}
+
+/* Results before the first product. */
+static void begin_results(const convolution *k, int64_t panel, int64_t lanes, float *results,
+                          int64_t positions) {
+    float bias[PANEL] = {0};
+
+    for (int64_t l = 0; l < lanes && k->bias; l++)
+        bias[l] = k->bias[panel * PANEL + l];
+    for (int64_t i = 0; i < positions; i++)
+        for (int64_t l = 0; l < PANEL; l += WIDTH)
+            store(results + i * PANEL + l, load(bias + l));
+}
+
+static void put_results(const convolution *k, const part *at, int64_t panel, int64_t lanes,
+                        const float *results) {
+    const sweep *s = &k->s;
+    const int64_t top = at->row * s->spread[1], plane = s->to[1] * s->to[2];
+    const int64_t n = least(at->rows * s->spread[1], s->to[1] - top) * s->to[2];
+
+    for (int64_t i = 0; i < at->images; i++, results += n * PANEL) {
+        const int64_t begin = ((at->image + i) * s->to_c + panel * PANEL) * plane + top * s->to[2];
+
+        for (int64_t l = 0; l < lanes; l += WIDTH)
+            lanes_to_planes(k->y + begin + l * plane, plane, least(WIDTH, lanes - l), results + l,
+                            PANEL, n);
+        run_after(k->after, begin, n, plane, lanes);
+    }
+}
+
+static void convolution_unit(void *arg, int64_t unit) {
+    const convolution *k = arg;
+    const sweep *s = &k->s;
+    const part at = part_of(s, &k->c, unit);
+    int64_t room;
+    float *x = enter_room(&k->rooms, &room), *results = x + window_size(&k->c, k->elements);
+    const float **row = (const float **)(results + k->c.positions * PANEL);
+    float **to = (float **)(row + k->c.positions);
+
+    fill_window(x, k->x, s, &k->c, &at, k->elements, 0, s->from_c);
+    for (int64_t panel = 0; panel < k->n_panels; panel++) {
+        const int64_t lanes = least(PANEL, s->to_c - panel * PANEL);
+
+        if (k->begins)
+            begin_results(k, panel, lanes, results, k->c.positions);
+        for (const pass *p = k->pass; p < k->pass + k->passes; p++)
+            add_pass(k, &at, p, x, results, panel, row, to);
+        put_results(k, &at, panel, lanes, results);
+    }
+    leave_room(&k->rooms, room);
+}
+
+bool ISA(channels_take)(const lh__kernel_call *call) {
+    const lh__conv g = lh__conv_of(call);
+    const int64_t to_c = call->op == LH_OP_CONV_TRANSPOSE ? g.large_c : g.small_c;
+    const int64_t from_c = call->op == LH_OP_CONV_TRANSPOSE ? g.small_c : g.large_c;
+
+    return call->out->dtype == LH_F32 && call->pool && g.groups == 1 && g.kernel[0] == 1 &&
+           g.large[0] == 1 && g.padding[0] == 0 && g.taps <= MOST_TAPS && to_c >= LEAST_CHANNELS &&
+           from_c * g.taps >= LEAST_CHANNELS &&
+           (from_c > 1 || call->op == LH__OP_CONV_WEIGHT_GRAD) && g.batch > 0 &&
+           lh__volume(g.small) > 0 && lh__volume(g.large) > 0 && g.large[2] <= 4096 &&
+           g.small[2] <= 4096 && to_c * from_c * g.taps <= MOST_PANELS && g.dilation[1] <= 64 &&
+           g.dilation[2] <= 64 && g.padding[1] <= 64 && g.padding[2] <= 64 && g.stride[1] <= 64 &&
+           g.stride[2] <= 64;
+}
+
+bool ISA(channels_conv)(const lh__kernel_call *call) {
+    convolution k = {.s = sweep_of(call),
+                     .x = call->in[0]->data,
+                     .weight = call->in[1]->data,
+                     .bias = call->n_in > 2 ? call->in[2]->data : NULL,
+                     .y = call->out->data,
+                     .after = call->after};
+    const sweep *s = &k.s;
+    const int64_t n = s->from_c * s->g.taps;
+    int64_t panels;
+
+    k.elements = round_up(s->from_c, WIDTH);
+    k.c = cut(s, k.elements, POSITIONS);
+    k.n_panels = (s->to_c + PANEL - 1) / PANEL;
+    panels = k.n_panels * n * PANEL;
+    /* Two pointers of a position are four elements. */
+    k.panels = rooms_of(&k.rooms, call->pool, panels + n,
+                        window_size(&k.c, k.elements) + k.c.positions * (PANEL + 4));
+    if (!k.panels)
+        return false;
+    k.list = (int32_t *)(k.panels + panels);
+    list_taps(&k);
+    lh__pool_run(call->pool, k.n_panels * ((s->from_c + WIDTH - 1) / WIDTH), turn_weight, &k);
+    lh__pool_run(call->pool, k.c.units, convolution_unit, &k);
+    return true;
+}
+
+/* The weight's gradient: a unit is a share of the runs of images with a block of large channels
+ * and one of small channels. */
+typedef struct weight_grad {
+    sweep s; /* as of CONV: from the large side to the small one */
+    cuts c;
+    const float *large, *small;
+    float *y, *sums; /* [unit][panel][tap][large channel][lane] */
+    int64_t large_blocks, small_blocks, large_block, small_block; /* how many; channels of one */
+    int64_t shares;
+    rooms rooms;
+} weight_grad;
+
+/* What a unit's products go over: rows of the source and of the sums; offsets of the positions. */
+typedef struct lists {
+    const float **row;
+    float **to;
+    int32_t *position;
+} lists;
+
+/* Adds a part's products to a unit's sums: windows x, gradient g[position][small channel]. Rows are
+ * taps and large channels, which sums have in this order. */
+static void add_part(const weight_grad *w, const part *at, const float *x, const float *g,
+                     const lists *l, float *sums, int64_t large, int64_t small, bool adds) {
+    const sweep *s = &w->s;
+    const int64_t line = w->c.columns * w->large_block, rows = s->g.taps * large;
+    int64_t n = 0;
+
+    for (int64_t image = 0; image < at->images; image++)
+        for (int64_t i = 0; i < at->rows; i++)
+            for (int64_t j = 0; j < s->to[2]; j++)
+                l->position[n++] = (int32_t)((image * w->c.window_rows + i * s->step[1]) * line +
+                                             j * s->step[2] * w->large_block);
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t tap = i / large, a = tap / s->g.kernel[2] * s->g.dilation[1];
+
+        l->row[i] =
+            x + a * line + tap % s->g.kernel[2] * s->g.dilation[2] * w->large_block + i % large;
+    }
+    for (int64_t c = 0; c < small; c += PANEL, sums += s->g.taps * w->large_block * PANEL) {
+        for (int64_t i = 0; i < rows; i++)
+            l->to[i] = sums + (i / large * w->large_block + i % large) * PANEL;
+        for (int64_t k = 0; k < n; k += DEPTH)
+            panel_list(rows, (least(PANEL, small - c) + WIDTH - 1) / WIDTH, least(DEPTH, n - k),
+                       l->row, l->position + k, g + k * w->small_block + c, w->small_block, l->to,
+                       adds || k > 0);
+    }
+}
+
+static int64_t sums_of_unit(const weight_grad *w) {
+    return w->s.g.taps * w->large_block * w->small_block;
+}
+
+static void weight_unit(void *arg, int64_t unit) {
+    const weight_grad *w = arg;
+    const sweep *s = &w->s;
+    const int64_t blocks = w->large_blocks * w->small_blocks, share = unit / blocks;
+    const int64_t l0 = unit % blocks / w->small_blocks * w->large_block;
+    const int64_t s0 = unit % w->small_blocks * w->small_block;
+    const int64_t large = least(w->large_block, s->from_c - l0);
+    const int64_t small = least(w->small_block, s->to_c - s0);
+    const int64_t first = share * w->c.units / w->shares;
+    const int64_t end = (share + 1) * w->c.units / w->shares;
+    int64_t room;
+    float *x = enter_room(&w->rooms, &room), *g = x + window_size(&w->c, w->large_block);
+    const lists l = {.row = (const float **)(g + w->c.positions * w->small_block),
+                     .to = (float **)(l.row + s->g.taps * w->large_block),
+                     .position = (int32_t *)(l.to + s->g.taps * w->large_block)};
+
+    for (int64_t run = first; run < end; run++) {
+        const part at = part_of(s, &w->c, run);
+        const window rows = {at.row, 0, at.rows, s->to[2]};
+        planes p = {NULL, 0, s->to[1] * s->to[2], s->to[1], s->to[2]};
+
+        fill_window(x, w->large, s, &w->c, &at, w->large_block, l0, large);
+        for (int64_t i = 0; i < at.images; i++)
+            for (int64_t c = 0; c < small; c += WIDTH) {
+                p.data = w->small + ((at.image + i) * s->to_c + s0 + c) * p.size;
+                p.channels = least(WIDTH, small - c);
+                planes_to_lanes(g + i * at.rows * s->to[2] * w->small_block + c, w->small_block, &p,
+                                &rows);
+            }
+        add_part(w, &at, x, g, &l, w->sums + unit * sums_of_unit(w), large, small, run > first);
+    }
+    leave_room(&w->rooms, room);
+}
+
+/* Adds up the shares: WIDTH small channels of a block with all of the block's large channels. */
+static void weight_sum(void *arg, int64_t unit) {
+    const weight_grad *w = arg;
+    const int64_t groups = w->small_block / WIDTH, block = unit / groups, taps = w->s.g.taps;
+    const int64_t l0 = block / w->small_blocks * w->large_block;
+    const int64_t at = unit % groups * WIDTH, s0 = block % w->small_blocks * w->small_block + at;
+    const int64_t large = w->s.from_c, small = w->s.to_c, run = MOST_TAPS / taps;
+    const int64_t channels = least(w->large_block, large - l0), size = sums_of_unit(w);
+    const int64_t shared = size * w->large_blocks * w->small_blocks;
+    const float *from =
+        w->sums + block * size + at / PANEL * taps * w->large_block * PANEL + at % PANEL;
+    float turned[MOST_TAPS * WIDTH];
+
+    if (s0 >= small)
+        return;
+    for (int64_t c = 0; c < channels; c += run) {
+        const int64_t n = least(run, channels - c);
+
+        for (int64_t i = 0; i < n * taps; i++) {
+            const float *sum = from + (i % taps * w->large_block + c + i / taps) * PANEL;
+            vector_f32 total = load(sum);
+
+            for (int64_t share = 1; share < w->shares; share++)
+                total += load(sum + share * shared);
+            store(turned + i * WIDTH, total);
+        }
+        lanes_to_planes(w->y + (s0 * large + l0 + c) * taps, large * taps, least(WIDTH, small - s0),
+                        turned, WIDTH, n * taps);
+    }
+}
+
+/* The geometry of the convolution whose weight's gradient this is. */
+static sweep forward_sweep(const lh__kernel_call *call) {
+    const lh__view *in[2] = {call->in[1], call->out};
+    lh__kernel_call forward = *call;
+
+    forward.op = LH_OP_CONV;
+    forward.in = in;
+    forward.out = call->in[0];
+    return sweep_of(&forward);
+}
+
+bool ISA(channels_weight)(const lh__kernel_call *call) {
+    weight_grad w = {.s = forward_sweep(call),
+                     .small = call->in[0]->data,
+                     .large = call->in[1]->data,
+                     .y = call->out->data};
+    const int64_t large = w.s.from_c, small = w.s.to_c;
+    int64_t blocks;
+
+    w.large_blocks = (large + BLOCK - 1) / BLOCK;
+    w.large_block = round_up((large + w.large_blocks - 1) / w.large_blocks, WIDTH);
+    w.large_blocks = (large + w.large_block - 1) / w.large_block;
+    w.small_blocks = (small + BLOCK - 1) / BLOCK;
+    w.small_block = round_up((small + w.small_blocks - 1) / w.small_blocks, PANEL);
+    w.small_blocks = (small + w.small_block - 1) / w.small_block;
+    blocks = w.large_blocks * w.small_blocks;
+    w.c = cut(&w.s, w.large_block, POSITIONS);
+    w.shares = blocks >= UNITS ? 1 : least(UNITS / blocks, w.c.units);
+    w.sums = rooms_of(&w.rooms, call->pool, w.shares * blocks * sums_of_unit(&w),
+                      window_size(&w.c, w.large_block) + w.c.positions * (w.small_block + 1) +
+                          4 * w.s.g.taps * w.large_block);
+    if (!w.sums)
+        return false;
+    lh__pool_run(call->pool, w.shares * blocks, weight_unit, &w);
+    lh__pool_run(call->pool, blocks * (w.small_block / WIDTH), weight_sum, &w);
+    return true;
+}

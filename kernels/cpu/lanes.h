@@ -1,0 +1,308 @@
+/* lanes.h - channels side by side in a register, and products of such registers, in F32.
+ *
+ * Convolutions compute on groups of WIDTH channels, one to a lane; memory holds a channel as a
+ * plane. For sources that are compiled once for each instruction set.
+ */
+#ifndef LH_KERNELS_CPU_LANES_H
+#define LH_KERNELS_CPU_LANES_H
+
+#include <stdatomic.h>
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/vector.h"
+
+enum {
+    WIDTH = LH__VECTOR_BYTES / 4,
+#ifdef __AVX512F__
+    PANEL_VECTORS = 4, /* 24 sums, 4 columns and a factor in 32 registers */
+#else
+    PANEL_VECTORS = 2, /* 12 sums, 2 columns and a factor in 16 */
+#endif
+    PANEL_ROWS = 6,
+    PANEL = PANEL_VECTORS * WIDTH, /* lanes that one product computes */
+};
+
+static inline int64_t round_up(int64_t n, int64_t to) {
+    return (n + to - 1) / to * to;
+}
+
+static inline vector_f32 load(const float *from) {
+    return *(const vector_f32 *)from;
+}
+
+static inline void store(float *to, vector_f32 x) {
+    *(vector_f32 *)to = x;
+}
+
+/* x[i] lane j becomes x[j] lane i; each pass of perfect shuffles moves one bit of a lane's number
+ * into the register's. */
+static inline __attribute__((always_inline)) void turn(vector_f32 x[WIDTH]) {
+    vector_f32 y[WIDTH];
+
+    LH__UNROLL for (int pass = 1; pass < WIDTH; pass *= 2) {
+        LH__UNROLL for (int i = 0; i < WIDTH / 2; i++) {
+            y[2 * i] = LH__LOW_F32(x[i], x[i + WIDTH / 2]);
+            y[2 * i + 1] = LH__HIGH_F32(x[i], x[i + WIDTH / 2]);
+        }
+        LH__UNROLL for (int i = 0; i < WIDTH; i++) x[i] = y[i];
+    }
+}
+
+/* c[i][l] = (c[i][l] +) sum over k < n of row[i][at[k]] b[k b_step + l], i < rows, l < vectors
+ * registers, n >= 1. Inlined with constants. The sums have names, and the instruction is written
+ * out, since gcc would keep so many of them in memory. */
+#if defined(__FMA__)
+#define MULTIPLY_ADD(sum, x, y) __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(y))
+#else
+#define MULTIPLY_ADD(sum, x, y) sum += (x) * (y)
+#endif
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define BEGIN(i)                                                           \
+    vector_f32 s##i##0 = {0}, s##i##1 = {0}, s##i##2 = {0}, s##i##3 = {0}; \
+    if (adds && rows > i) {                                                \
+        s##i##0 = load(c[i]);                                              \
+        if (vectors > 1)                                                   \
+            s##i##1 = load(c[i] + WIDTH);                                  \
+        if (vectors > 2)                                                   \
+            s##i##2 = load(c[i] + 2 * WIDTH);                              \
+        if (vectors > 3)                                                   \
+            s##i##3 = load(c[i] + 3 * WIDTH);                              \
+    }
+#define ADD(i)                                                 \
+    if (rows > i) {                                            \
+        const vector_f32 x = row[i][offset] - (vector_f32){0}; \
+        MULTIPLY_ADD(s##i##0, x, b0);                          \
+        if (vectors > 1)                                       \
+            MULTIPLY_ADD(s##i##1, x, b1);                      \
+        if (vectors > 2)                                       \
+            MULTIPLY_ADD(s##i##2, x, b2);                      \
+        if (vectors > 3)                                       \
+            MULTIPLY_ADD(s##i##3, x, b3);                      \
+    }
+#define END(i)                                \
+    if (rows > i) {                           \
+        store(c[i], s##i##0);                 \
+        if (vectors > 1)                      \
+            store(c[i] + WIDTH, s##i##1);     \
+        if (vectors > 2)                      \
+            store(c[i] + 2 * WIDTH, s##i##2); \
+        if (vectors > 3)                      \
+            store(c[i] + 3 * WIDTH, s##i##3); \
+    }
+static inline __attribute__((always_inline)) void
+panel_product(int rows, int vectors, int64_t n, const float *const *row, const int32_t *at,
+              const float *b, int64_t b_step, float *const *c, bool adds) {
+    EACH_ROW(BEGIN)
+    do {
+        const vector_f32 b0 = load(b), b1 = vectors > 1 ? load(b + WIDTH) : b0;
+        const vector_f32 b2 = vectors > 2 ? load(b + 2 * WIDTH) : b0;
+        const vector_f32 b3 = vectors > 3 ? load(b + 3 * WIDTH) : b0;
+        const int64_t offset = *at++;
+
+        EACH_ROW(ADD)
+        b += b_step;
+    } while (--n > 0);
+    EACH_ROW(END)
+}
+#undef EACH_ROW
+#undef MULTIPLY_ADD
+#undef BEGIN
+#undef ADD
+#undef END
+
+typedef void panel_fn(int64_t n, const float *const *row, const int32_t *at, const float *b,
+                      int64_t b_step, float *const *c, bool adds);
+
+#define PANEL_FN(rows, vectors)                                                                 \
+    static void panel_##rows##_##vectors(int64_t n, const float *const *row, const int32_t *at, \
+                                         const float *b, int64_t b_step, float *const *c,       \
+                                         bool adds) {                                           \
+        panel_product(rows, vectors, n, row, at, b, b_step, c, adds);                           \
+    }
+#if defined(__AVX512F__)
+#define PANEL_FNS(rows) PANEL_FN(rows, 1) PANEL_FN(rows, 2) PANEL_FN(rows, 3) PANEL_FN(rows, 4)
+#define PANEL_NAMES(rows) \
+    { panel_##rows##_1, panel_##rows##_2, panel_##rows##_3, panel_##rows##_4 }
+#else
+#define PANEL_FNS(rows) PANEL_FN(rows, 1) PANEL_FN(rows, 2)
+#define PANEL_NAMES(rows) \
+    { panel_##rows##_1, panel_##rows##_2 }
+#endif
+
+PANEL_FNS(1)
+PANEL_FNS(2)
+PANEL_FNS(3)
+PANEL_FNS(4)
+PANEL_FNS(5)
+PANEL_FNS(6)
+
+/* By rows - 1 and vectors - 1. */
+static panel_fn *const panel_fns[PANEL_ROWS][PANEL_VECTORS] = {
+    PANEL_NAMES(1), PANEL_NAMES(2), PANEL_NAMES(3), PANEL_NAMES(4), PANEL_NAMES(5), PANEL_NAMES(6),
+};
+#undef PANEL_FN
+#undef PANEL_FNS
+#undef PANEL_NAMES
+
+/* The same for any number of rows. */
+static inline void panel_list(int64_t rows, int64_t vectors, int64_t n, const float *const *row,
+                              const int32_t *at, const float *b, int64_t b_step, float *const *c,
+                              bool adds) {
+    for (int64_t i = 0; i < rows; i += PANEL_ROWS) {
+        int64_t tall = rows - i < PANEL_ROWS ? rows - i : PANEL_ROWS;
+
+        panel_fns[tall - 1][vectors - 1](n, row + i, at, b, b_step, c + i, adds);
+    }
+}
+
+/* For rows of a and c that lie a_row and c_row apart. */
+static inline void panel_rows(int64_t rows, int64_t vectors, int64_t n, const float *a,
+                              int64_t a_row, const int32_t *at, const float *b, int64_t b_step,
+                              float *c, int64_t c_row, bool adds) {
+    for (int64_t i = 0; i < rows; i += PANEL_ROWS) {
+        int64_t tall = rows - i < PANEL_ROWS ? rows - i : PANEL_ROWS;
+        const float *row[PANEL_ROWS];
+        float *to[PANEL_ROWS];
+
+        for (int64_t r = 0; r < tall; r++)
+            row[r] = a + (i + r) * a_row, to[r] = c + (i + r) * c_row;
+        panel_fns[tall - 1][vectors - 1](n, row, at, b, b_step, to, adds);
+    }
+}
+
+/* Planes of `height` x `width` of up to WIDTH channels, `size` elements apart. */
+typedef struct planes {
+    const float *data;
+    int64_t channels, size, height, width;
+} planes;
+
+/* x[i] lane l = lane[l][i], i < n <= WIDTH. */
+static inline __attribute__((always_inline)) void
+load_turned(vector_f32 x[WIDTH], const float *const *lane, int64_t at, int64_t n) {
+#ifdef __AVX512F__
+    const __mmask16 mask = (__mmask16)((1u << n) - 1);
+
+    LH__UNROLL for (int i = 0; i < WIDTH; i++) x[i] =
+        (vector_f32)_mm512_maskz_loadu_ps(mask, lane[i] + at);
+    turn(x);
+#else
+    if (n == WIDTH) {
+        LH__UNROLL for (int i = 0; i < WIDTH; i++) x[i] = load(lane[i] + at);
+        turn(x);
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            for (int l = 0; l < WIDTH; l++)
+                ((float *)&x[i])[l] = lane[l][at + i];
+    }
+#endif
+}
+
+/* A window of `rows` x `columns` positions that begins at position (top, left) of planes. */
+typedef struct window {
+    int64_t top, left, rows, columns;
+} window;
+
+/* Whether a window goes beyond the planes: what is there has to be zero before. */
+static inline bool has_border(const planes *p, const window *w) {
+    return w->left < 0 || w->left + w->columns > p->width || w->top < 0 ||
+           w->top + w->rows > p->height;
+}
+
+/* to[row][column][lane], positions `step` apart; positions outside the planes are left alone. Lanes
+ * beyond the channels repeat the last one. */
+static void planes_to_lanes(float *to, int64_t step, const planes *p, const window *w) {
+    const int64_t first = w->top > 0 ? w->top : 0, line = w->columns * step;
+    const int64_t last = w->top + w->rows < p->height ? w->top + w->rows : p->height;
+    const int64_t end = last * p->width;
+    const float *lane[WIDTH];
+
+    for (int64_t i = 0; i < WIDTH; i++)
+        lane[i] = p->data + (i < p->channels ? i : p->channels - 1) * p->size;
+    for (int64_t at = first * p->width, row = first, column = 0; at < end; at += WIDTH) {
+        const int64_t n = end - at < WIDTH ? end - at : WIDTH;
+        vector_f32 x[WIDTH];
+
+        load_turned(x, lane, at, n);
+        for (int64_t i = 0; i < n; i++) {
+            if (column >= w->left && column < w->left + w->columns)
+                store(to + (row - w->top) * line + (column - w->left) * step, x[i]);
+            if (++column == p->width)
+                column = 0, row++;
+        }
+    }
+}
+
+/* n elements of each of `channels` planes, `size` elements apart, from n positions of lanes, `step`
+ * apart. */
+static void lanes_to_planes(float *to, int64_t size, int64_t channels, const float *from,
+                            int64_t step, int64_t n) {
+    for (int64_t at = 0; at < n; at += WIDTH) {
+        const int64_t here = n - at < WIDTH ? n - at : WIDTH;
+
+#ifdef __AVX512F__
+        const __mmask16 mask = (__mmask16)((1u << here) - 1);
+        vector_f32 x[WIDTH];
+
+        LH__UNROLL for (int i = 0; i < WIDTH; i++) x[i] =
+            load(from + (at + (i < here ? i : here - 1)) * step);
+        turn(x);
+        for (int64_t i = 0; i < channels; i++)
+            _mm512_mask_storeu_ps(to + i * size + at, mask, (__m512)x[i]);
+#else
+        for (int64_t l = 0; l < channels; l++)
+            for (int64_t i = 0; i < here; i++)
+                to[l * size + at + i] = from[(at + i) * step + l];
+#endif
+    }
+}
+
+/* Tells what is final: `n` elements from `begin` on of each of `channels` planes. */
+static inline void run_after(const lh__after *after, int64_t begin, int64_t n, int64_t plane,
+                             int64_t channels) {
+    if (after && n == plane)
+        after->run(after, begin, n * channels);
+    else if (after)
+        for (int64_t c = 0; c < channels; c++)
+            after->run(after, begin + c * plane, n);
+}
+
+/* Memory of one thread at a time: at least as many rooms as the pool has threads. */
+typedef struct rooms {
+    float *data;
+    atomic_flag *taken;
+    int64_t n, size; /* size of each, in elements */
+} rooms;
+
+static inline float *enter_room(const rooms *r, int64_t *number) {
+    int64_t i = 0;
+
+    while (atomic_flag_test_and_set_explicit(&r->taken[i], memory_order_acquire))
+        i = (i + 1) % r->n;
+    *number = i;
+    return r->data + i * r->size;
+}
+
+static inline void leave_room(const rooms *r, int64_t number) {
+    atomic_flag_clear_explicit(&r->taken[number], memory_order_release);
+}
+
+/* Rooms for the pool's threads at the end of `shared` elements that the threads share. NULL when
+ * there is no memory, else what they share. */
+static inline float *rooms_of(rooms *r, lh__pool *pool, int64_t shared, int64_t size) {
+    const int64_t flags = 64; /* elements: room for as many flags */
+    float *data;
+
+    r->n = lh__pool_threads(pool) < flags ? lh__pool_threads(pool) : flags;
+    r->size = round_up(size, 16);
+    shared = round_up(shared, 16);
+    data = lh__pool_scratch(pool, (size_t)(shared + flags * 16 + r->n * r->size) * sizeof *data);
+    if (!data || r->n < lh__pool_threads(pool))
+        return NULL;
+    r->taken = (atomic_flag *)(data + shared);
+    r->data = data + shared + flags * 16;
+    for (int64_t i = 0; i < r->n; i++)
+        atomic_flag_clear(&r->taken[i]);
+    return data;
+}
+
+#endif

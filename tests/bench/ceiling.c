@@ -1,0 +1,129 @@
+/* ceiling.c - see ceiling.h. */
+#include "tests/bench/ceiling.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ROUNDS = 400, TURNS = 20000, SUMS = 16 };
+
+static double seconds(void) {
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Turns of 16 independent multiply-adds; s[i] = s[i] x + y keeps all of them alive. */
+#define SUMS_16(_) \
+    _(0) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11) _(12) _(13) _(14) _(15)
+#define DECLARE(i) vector s##i = x * i;
+#define TURN(i) s##i = s##i * x + y;
+#define KEEP(i) __asm__ volatile("" ::"v"(s##i));
+#define LOOP(name, isa, type, bytes)                                                    \
+    __attribute__((target(isa), optimize("fp-contract=fast"))) static void name(void) { \
+        typedef type vector __attribute__((vector_size(bytes)));                        \
+        vector x = (vector){0} + (type).99, y = (vector){0} + (type).5;                 \
+        SUMS_16(DECLARE)                                                                \
+        for (int k = 0; k < TURNS; k++) {                                               \
+            SUMS_16(TURN)                                                               \
+            __asm__ volatile("" : "+v"(x));                                             \
+        }                                                                               \
+        SUMS_16(KEEP)                                                                   \
+    }
+
+#ifdef __x86_64__
+LOOP(f32_v4, "avx512f", float, 64)
+LOOP(f64_v4, "avx512f", double, 64)
+LOOP(f32_v3, "avx2,fma", float, 32)
+LOOP(f64_v3, "avx2,fma", double, 32)
+#include <immintrin.h>
+
+typedef struct tiles {
+    uint8_t palette, start, reserved[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+} tiles;
+
+__attribute__((target("amx-tile,amx-bf16"))) static void bf16_tiles(void) {
+    static const uint8_t zeros[1024];
+    tiles t = {.palette = 1};
+
+    for (int i = 0; i < 8; i++)
+        t.bytes[i] = 64, t.rows[i] = 16;
+    _tile_loadconfig(&t);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_loadd(4, zeros, 64);
+    _tile_loadd(5, zeros, 64);
+    _tile_loadd(6, zeros, 64);
+    _tile_loadd(7, zeros, 64);
+    for (int k = 0; k < TURNS / 4; k++) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_release();
+}
+
+static int has_tiles(void) {
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    uint32_t eax, ebx, ecx, edx;
+
+    __asm__ volatile("cpuid" : "=a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx) : "a"(7), "c"(0));
+    return (edx >> 22 & 1) && (edx >> 24 & 1) &&
+           syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+#endif
+
+typedef struct loop {
+    const char *name;
+    void (*run)(void);
+    double operations; /* of one run */
+} loop;
+
+static loop loop_of(ceiling_kind kind) {
+#ifdef __x86_64__
+    const double f32 = 2. * TURNS * SUMS, tile = 2. * 16 * 16 * 32 * TURNS / 4 * 4;
+
+    if (kind == CEILING_BF16 && has_tiles())
+        return (loop){"bf16 tiles", bf16_tiles, tile};
+    if (__builtin_cpu_supports("avx512f"))
+        return kind == CEILING_F64 ? (loop){"AVX-512 f64", f64_v4, f32 * 8}
+                                   : (loop){"AVX-512 f32", f32_v4, f32 * 16};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return kind == CEILING_F64 ? (loop){"AVX2 f64", f64_v3, f32 * 4}
+                                   : (loop){"AVX2 f32", f32_v3, f32 * 8};
+#endif
+    return (loop){"an unknown machine", NULL, 0};
+}
+
+const char *ceiling_name(ceiling_kind kind) {
+    return loop_of(kind).name;
+}
+
+static void run_loop(void *arg, int64_t tile) {
+    ((const loop *)arg)->run();
+}
+
+double measured_ceiling(ceiling_kind kind, lh__pool *pool) {
+    loop l = loop_of(kind);
+    int threads = lh__pool_threads(pool);
+    double best = 1e9;
+
+    if (!l.run)
+        return 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        double begin = seconds(), taken;
+
+        lh__pool_run(pool, threads, run_loop, &l);
+        taken = seconds() - begin;
+        best = taken < best ? taken : best;
+    }
+    return threads * l.operations / best;
+}

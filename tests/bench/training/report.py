@@ -1,0 +1,85 @@
+"""Results of versus as a table for the terminal and for the README. A result is what `versus` writes with --json."""
+
+from models import MEMORY_TARGET, MODELS
+
+PEERS = {"eager": "PyTorch", "channels-last": "channels last", "compile": "torch.compile", "lightning": "Lightning"}
+
+
+def measured(result, names):
+    return {name: result["contenders"][name] for name in names
+            if "step_us" in result["contenders"].get(name, {})}
+
+
+def judge(result):
+    """Adds what follows from the measurements, where both sides were measured."""
+    ours, theirs = measured(result, ["lhost"]).get("lhost"), measured(result, PEERS)
+    if ours:
+        result["fraction_of_peak"] = None
+        if result["peak_gflops"]:
+            result["fraction_of_peak"] = result["flops"] / ours["step_us"] / 1e3 / result["peak_gflops"]
+    if ours and theirs:
+        result["best"] = min(theirs, key=lambda name: theirs[name]["step_us"])
+        result["ratio"] = theirs[result["best"]]["step_us"] / ours["step_us"]
+        result["memory_ratio"] = ours["peak_mib"] / min(peer["peak_mib"] for peer in theirs.values())
+    return result
+
+
+def time(contender):
+    if "step_us" not in contender:
+        return "-"
+    us = contender["step_us"]
+    return f"{us:.0f} us" if us < 1e4 else f"{us / 1e3:.1f} ms" if us < 1e6 else f"{us / 1e6:.2f} s"
+
+
+def head():
+    peers = "".join(f"{name:>14}" for name in PEERS)
+    print(f"{'':<13}{'':<5}{'thr':>3}{'lhost':>10}{'':<6}{peers}{'ratio':>8}{'target':>7}{'':>6}{'memory':>8}{'':>6}"
+          f"{'of peak':>9}")
+
+
+def line(result):
+    """A row of the table, and below it why something was not measured, or that losses disagree."""
+    contenders = result["contenders"]
+    ours = contenders["lhost"]
+    spread = f"±{ours['spread']:.0%}" if "spread" in ours else ""
+    peers = [time(contenders.get(name, {})) + "*" * (name == result.get("best")) for name in PEERS]
+    print(f"{result['model']:<13}{result['precision'][:4]:<5}{result['threads']:>3}{time(ours):>10} {spread:<5}"
+          + "".join(f"{peer:>14}" for peer in peers), end="")
+    if "ratio" in result:
+        target = MODELS[result["model"]].target
+        print(f"{result['ratio']:>7.2f}x{target:>7.1f}{result['ratio'] / target - 1:>+6.0%}"
+              f"{result['memory_ratio']:>7.2f}x{result['memory_ratio'] / MEMORY_TARGET - 1:>+6.0%}", end="")
+    if result.get("fraction_of_peak"):
+        print(f"{result['fraction_of_peak']:>9.0%}", end="")
+    print(flush=True)
+    for name, contender in contenders.items():
+        if "missing" in contender:
+            print(f"    {name}: not measured: {contender['missing']}")
+    for name, gap in result["loss_gaps"].items():
+        if not gap <= result["tolerance"]:
+            print(f"    {name}: its losses differ from lhost's by {gap:.2g}, more than {result['tolerance']}")
+
+
+def legend():
+    print(f"""
+lhost ... lightning: median time of a step; ± half the range of the rounds' medians; * the fastest peer. ratio: its time
+over lhost's, and how far that is above or below its target. memory: lhost's peak over that of the leanest peer, target
+{MEMORY_TARGET}. of peak: products and convolutions of a step over what the processor can do.""")
+
+
+def markdown(results):
+    """The README's table."""
+    print("| training step | threads | lhost | fastest of PyTorch | Lightning | peak memory, lhost and PyTorch | of peak |")
+    print("|---|---|---|---|---|---|---|")
+    for result in results:
+        if "ratio" not in result:
+            continue
+        contenders, lightning = result["contenders"], measured(result, ["lightning"]).get("lightning")
+        ours, best = contenders["lhost"], contenders[result["best"]]
+        precision = ", bfloat16" if result["precision"] != "32" else ""
+        against = f"{time(lightning)}, {lightning['step_us'] / ours['step_us']:.1f} x" if lightning else "-"
+        leanest = min(peer["peak_mib"] for peer in measured(result, PEERS).values())
+        fraction = f"{result['fraction_of_peak']:.0%}" if result["fraction_of_peak"] else "-"
+        print(f"| {result['model']}{precision} | {result['threads']} | {time(ours)} | {time(best)} "
+              f"({PEERS[result['best']]}), {result['ratio']:.1f} x | {against} "
+              f"| {ours['peak_mib']:.0f}, {leanest:.0f} MiB | {fraction} |")
