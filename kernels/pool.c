@@ -10,6 +10,8 @@
  */
 #include "kernels/pool.h"
 
+#include "kernels/idle.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -24,6 +26,9 @@ struct lh__pool {
     _Alignas(CACHE_LINE) atomic_uint_fast64_t left; /* end << 32 | begin */
     _Alignas(CACHE_LINE) atomic_int_fast64_t done;
     _Alignas(CACHE_LINE) atomic_int sleepers;
+    _Alignas(CACHE_LINE) atomic_int idlers; /* threads at idle work */
+    _Atomic(lh__idle_fn *) idle;            /* NULL: there is none */
+    void *idle_arg;
     atomic_bool stop;
     atomic_int caller_core;
     lh__tile_fn *fn; /* the open job */
@@ -86,7 +91,21 @@ static bool has_news(lh__pool *p) {
     return begin_of(left) < end_of(left) || atomic_load(&p->stop);
 }
 
-/* Looks for news for SPIN_NS. */
+/* Does a piece of idle work. Counted in before it looks what there is: see lh__pool_idle. */
+static bool idle_piece(lh__pool *p) {
+    lh__idle_fn *fn;
+    bool did;
+
+    if (!atomic_load_explicit(&p->idle, memory_order_relaxed))
+        return false;
+    atomic_fetch_add(&p->idlers, 1);
+    fn = atomic_load(&p->idle);
+    did = fn && fn(p->idle_arg);
+    atomic_fetch_sub(&p->idlers, 1);
+    return did;
+}
+
+/* Looks for news, for SPIN_NS after the last piece of idle work. */
 static bool spin_for_news(lh__pool *p) {
     int64_t end = now_ns() + SPIN_NS;
 
@@ -95,6 +114,11 @@ static bool spin_for_news(lh__pool *p) {
             if (has_news(p))
                 return true;
             relax();
+        }
+        while (idle_piece(p)) {
+            if (has_news(p))
+                return true;
+            end = now_ns() + SPIN_NS;
         }
     } while (now_ns() < end);
     return false;
@@ -159,6 +183,8 @@ lh__pool *lh__pool_new(int threads) {
     atomic_init(&p->left, 0);
     atomic_init(&p->done, 0);
     atomic_init(&p->sleepers, 0);
+    atomic_init(&p->idlers, 0);
+    atomic_init(&p->idle, NULL);
     atomic_init(&p->stop, false);
     atomic_init(&p->caller_core, -1);
     pthread_mutex_init(&p->mutex, NULL);
@@ -242,4 +268,18 @@ void *lh__pool_scratch(lh__pool *p, size_t bytes) {
         p->scratch_bytes = p->scratch ? whole : 0;
     }
     return p->scratch;
+}
+
+void lh__pool_idle(lh__pool *p, lh__idle_fn *fn, void *arg) {
+    if (!p || !p->spin)
+        return;
+    atomic_store(&p->idle, NULL);
+    for (int i = 0; atomic_load(&p->idlers) > 0; i++) {
+        if (i < 4096)
+            relax();
+        else
+            sched_yield();
+    }
+    p->idle_arg = arg;
+    atomic_store(&p->idle, fn);
 }

@@ -4,9 +4,9 @@
 
 #include "checkpoint/file.h"
 #include "checkpoint/safetensors.h"
+#include "helper/helper.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +79,7 @@ static void *work(void *arg) {
     static const char *const names[] = {"write", "remove", "copy"};
     lh__writer *w = arg;
 
+    lh__helper_begins();
     pthread_mutex_lock(&w->lock);
     for (;;) {
         lh__error e = {0};
@@ -109,18 +110,6 @@ static void *work(void *arg) {
     return NULL;
 }
 
-/* Starts the thread with all signals blocked: they are the main thread's. */
-static int start(lh__writer *w) {
-    sigset_t all, before;
-    int rc;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&w->thread, NULL, work, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
-}
-
 lh__writer *lh__writer_new(lh__writer_done *done, void *user, lh__error *e) {
     lh__writer *w = calloc(1, sizeof *w);
 
@@ -134,7 +123,7 @@ lh__writer *lh__writer_new(lh__writer_done *done, void *user, lh__error *e) {
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->given, NULL);
     pthread_cond_init(&w->finished, NULL);
-    if (start(w) != 0) {
+    if (lh__helper_start(&w->thread, "lhost-ckpt", work, w) != 0) {
         lh__fail(e, LH_ENOMEM,
                  "cannot start the thread that writes checkpoints: raise the limit on processes "
                  "(ulimit -u) or free memory");

@@ -4,30 +4,38 @@
  *
  *     FREE --claim--> FILLING --filled--> READY --next--> HELD --release--> FREE
  *
- * Batches are claimed in order, each as a whole by one thread, so whichever batch the trainer
- * waits for has been claimed before all later ones, and waiting always ends. lh__loader_begin
- * starts another pass; a slot that is being filled for an earlier pass goes back to FREE when it
- * is done. One mutex guards all of this, held for a few instructions per batch.
+ * Batches are claimed in order, each in pieces: a fetch thread, or the trainer where there is none
+ * and nobody helps, claims a whole batch; idle compute threads claim a few items at a time, and the
+ * trainer, when it comes too early, the pieces that are left. Whichever batch the trainer waits for
+ * has been claimed before all later ones, and waiting always ends. lh__loader_begin starts another
+ * pass; a slot that is being filled for an earlier pass goes back to FREE when the pieces under way
+ * are done. One mutex guards all of this, held for a few instructions per piece.
  */
 #include "data/loader.h"
 
 #include "data/permutation.h"
+#include "helper/helper.h"
 
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_WORKERS = 256, MAX_PREFETCH = 4096, CHEAP_BATCH = 1 << 20, ALIGNMENT = 64 };
+enum { MAX_WORKERS = 256, MAX_PREFETCH = 4096, ALIGNMENT = 64 };
+
+/* Bytes: of a batch that is not worth a thread where all cores compute; of the items that a compute
+ * thread fetches at a time, about a microsecond's work. */
+enum { CHEAP_BATCH = 1 << 20, PIECE = 1 << 14 };
 
 enum slot_state { FREE, FILLING, READY, HELD };
 
 typedef struct slot {
     lh__batch batch; /* first: lh__loader_release casts back */
     enum slot_state state;
-    uint64_t pass; /* that it was claimed for */
+    uint64_t pass;            /* that it was claimed for */
+    int64_t next, done, goal; /* items: the next to claim, fetched, to be fetched */
+    int64_t failed_at;        /* the first item of the piece that `status` is of */
     lh_status status;
     lh__error error;
     int64_t *indices;
@@ -46,7 +54,8 @@ struct lh__loader {
     uint64_t seed;
     uint32_t id;
     int64_t batches; /* in an epoch */
-    int32_t n_workers, n_slots;
+    int32_t n_workers, n_slots, is_helped;
+    int64_t piece; /* items that are claimed at a time */
     slot *slots;
     void *memory; /* the fields of all slots */
     int64_t *indices;
@@ -60,6 +69,7 @@ struct lh__loader {
     uint64_t pass;
     lh__permutation order;
     int64_t claimed, taken, end; /* batches: the next to claim, the next to hand out, the limit */
+    slot *open;                  /* the batch with pieces left to claim, or NULL */
     int32_t asleep;              /* threads waiting for work */
     int32_t waiting;             /* 1: the trainer waits */
     int32_t stop;
@@ -98,14 +108,24 @@ static lh_status slot_bytes(const lh__loader *l, size_t *bytes, lh__error *e) {
     return LH_OK;
 }
 
-static int32_t choose_workers(const lh__loader *l, size_t batch_bytes) {
-    int32_t n = cores();
+/* Who fetches. What is cheap is not worth a thread: its batches come from another core's cache. But
+ * compute threads other than the trainer's have idle moments, and help with it. */
+static void choose_workers(lh__loader *l, size_t batch_bytes, int32_t compute_threads) {
+    int32_t n = cores(), is_cheap = l->dataset->in_memory && batch_bytes < CHEAP_BATCH;
+    int64_t item_bytes = (int64_t)batch_bytes / slot_items(l);
 
-    if (n == 1 || (l->dataset->in_memory && batch_bytes < CHEAP_BATCH))
-        return 0;
-    if (l->dataset->in_memory)
-        return 1;
-    return n / 2 < 8 ? n / 2 : 8;
+    l->n_workers = l->options.num_workers;
+    if (l->n_workers < 0) {
+        if (n == 1 || is_cheap)
+            l->n_workers = 0;
+        else if (l->dataset->in_memory)
+            l->n_workers = 1;
+        else
+            l->n_workers = n / 2 < 8 ? n / 2 : 8;
+    }
+    l->is_helped = l->n_workers == 0 && is_cheap && item_bytes <= PIECE && compute_threads > 1 &&
+                   compute_threads <= n;
+    l->piece = l->is_helped ? PIECE / (item_bytes > 0 ? item_bytes : 1) : l->options.batch_size;
 }
 
 static lh_status check_options(const lh_loader_options *o, lh__error *e) {
@@ -137,11 +157,11 @@ static lh_status check_options(const lh_loader_options *o, lh__error *e) {
 static lh_status make_slots(lh__loader *l, size_t bytes, lh__error *e) {
     const lh_dataset *d = l->dataset;
     int64_t items = slot_items(l);
-    int32_t ahead = l->options.prefetch ? l->options.prefetch : 2 * l->n_workers;
+    int32_t ahead = l->options.prefetch ? l->options.prefetch : l->is_helped ? 4 : 2 * l->n_workers;
     uint8_t *at;
     size_t total;
 
-    l->n_slots = LH__BATCHES_HELD + (l->n_workers ? ahead : 0);
+    l->n_slots = LH__BATCHES_HELD + (l->n_workers || l->is_helped ? ahead : 0);
     l->slots = calloc((size_t)l->n_slots, sizeof *l->slots);
     l->indices = calloc((size_t)l->n_slots * (size_t)items, sizeof *l->indices);
     l->fetchers = calloc((size_t)l->n_workers + 1, sizeof *l->fetchers);
@@ -172,7 +192,7 @@ static lh_status make_slots(lh__loader *l, size_t bytes, lh__error *e) {
 }
 
 lh__loader *lh__loader_new(const lh_loader_options *options, uint64_t seed, uint32_t id,
-                           lh__error *e) {
+                           int32_t compute_threads, lh__error *e) {
     int64_t n, size;
     size_t bytes;
     lh__loader *l;
@@ -196,9 +216,7 @@ lh__loader *lh__loader_new(const lh_loader_options *options, uint64_t seed, uint
     l->batches = n / size + (!options->drop_last && n % size != 0);
     if (slot_bytes(l, &bytes, e) != LH_OK)
         goto fail;
-    l->n_workers = options->num_workers;
-    if (l->n_workers < 0)
-        l->n_workers = choose_workers(l, bytes);
+    choose_workers(l, bytes, compute_threads);
     if (make_slots(l, bytes, e) != LH_OK)
         goto fail;
     return l;
@@ -238,93 +256,157 @@ int32_t lh__loader_workers(const lh__loader *l) {
     return l->n_workers;
 }
 
+int32_t lh__loader_is_helped(const lh__loader *l) {
+    return l->is_helped;
+}
+
 /* Filling. */
+
+/* A piece of work: `n` items of a batch from item `from` on. */
+typedef struct piece {
+    slot *slot; /* NULL: there is no work */
+    int64_t from, n;
+    lh__permutation order;
+} piece;
 
 /* Takes a free slot for the next batch, or NULL if there is none or all batches are claimed. The
  * lock is held. */
-static slot *claim(lh__loader *l) {
+static slot *claim_batch(lh__loader *l) {
+    int64_t first = l->claimed * l->options.batch_size, left = l->dataset->length - first;
+
     if (l->claimed >= l->end)
         return NULL;
-    for (int32_t i = 0; i < l->n_slots; i++)
-        if (l->slots[i].state == FREE) {
-            l->slots[i].state = FILLING;
-            l->slots[i].pass = l->pass;
-            l->slots[i].batch.index = l->claimed++;
-            return &l->slots[i];
-        }
+    for (int32_t i = 0; i < l->n_slots; i++) {
+        slot *s = &l->slots[i];
+        lh__batch *b = &s->batch;
+
+        if (s->state != FREE)
+            continue;
+        s->state = FILLING;
+        s->pass = l->pass;
+        s->status = LH_OK;
+        s->error.code = LH_OK;
+        b->index = l->claimed++;
+        b->size = left < l->options.batch_size ? left : l->options.batch_size;
+        for (int32_t f = 0; f < b->n_fields; f++)
+            b->fields[f].shape[0] = b->size;
+        s->next = s->done = 0;
+        s->goal = b->size;
+        return s;
+    }
     return NULL;
 }
 
-/* Collates a claimed batch. The lock is not held; `order` is the caller's copy. */
-static void fill(const lh__loader *l, const lh__permutation *order, slot *s) {
-    lh__batch *b = &s->batch;
-    int64_t first = b->index * l->options.batch_size, left = l->dataset->length - first;
+/* The lock is held. */
+static piece claim(lh__loader *l) {
+    slot *s = l->open ? l->open : claim_batch(l);
+    piece p = {s, 0, 0, l->order};
 
-    b->size = left < l->options.batch_size ? left : l->options.batch_size;
-    for (int64_t i = 0; i < b->size; i++)
-        s->indices[i] =
-            l->options.shuffle ? (int64_t)lh__permute(order, (uint64_t)(first + i)) : first + i;
+    if (!s)
+        return p;
+    p.from = s->next;
+    p.n = s->goal - s->next < l->piece ? s->goal - s->next : l->piece;
+    s->next += p.n;
+    l->open = s->next < s->goal ? s : NULL;
+    return p;
+}
+
+/* Fetches a piece. The lock is not held. */
+static lh_status fetch(const lh__loader *l, const piece *p, lh__error *e) {
+    const lh__batch *b = &p->slot->batch;
+    int64_t first = b->index * l->options.batch_size + p->from;
+    int64_t *indices = p->slot->indices + p->from;
+    void *at[LH__MAX_FIELDS];
+
+    for (int64_t i = 0; i < p->n; i++)
+        indices[i] =
+            l->options.shuffle ? (int64_t)lh__permute(&p->order, (uint64_t)(first + i)) : first + i;
     for (int32_t f = 0; f < b->n_fields; f++)
-        b->fields[f].shape[0] = b->size;
-    s->error.code = LH_OK;
-    s->status = l->dataset->kind->gather(l->dataset, s->indices, b->size, b->data, &s->error);
-    if (s->status != LH_OK)
-        lh__error_prefix(&s->error, "batch %" PRId64, b->index);
+        at[f] = (uint8_t *)b->data[f] + (size_t)p->from * lh__field_size(&l->dataset->fields[f]);
+    return l->dataset->kind->gather(l->dataset, indices, p->n, at, e);
+}
+
+/* Counts a piece as done; the error of a batch is that of its first piece with one. The lock is
+ * held. */
+static void finish(lh__loader *l, const piece *p, lh_status status, const lh__error *e) {
+    slot *s = p->slot;
+
+    if (status != LH_OK && (s->status == LH_OK || p->from < s->failed_at)) {
+        s->status = status;
+        s->error = *e;
+        s->failed_at = p->from;
+        lh__error_prefix(&s->error, "batch %" PRId64, s->batch.index);
+    }
+    s->done += p->n;
+    if (s->done < s->goal)
+        return;
+    s->state = s->pass == l->pass ? READY : FREE;
+    if (l->waiting && (s->state == FREE || s->batch.index == l->taken))
+        pthread_cond_signal(&l->ready);
+}
+
+/* A piece from the claim to the end. The lock is held before and after; 0: there is no work. */
+static int work(lh__loader *l, lh__lane *lane) {
+    piece p = claim(l);
+    lh__error e = {0};
+    lh_status status;
+    int64_t began;
+
+    if (!p.slot)
+        return 0;
+    pthread_mutex_unlock(&l->lock);
+    began = lh__span_begin(lane);
+    status = fetch(l, &p, &e);
+    lh__span_end(lane, LH__SPAN_WORK, NULL, "batch", began);
+    pthread_mutex_lock(&l->lock);
+    finish(l, &p, status, &e);
+    return 1;
 }
 
 static void *worker(void *arg) {
     const fetcher *me = arg;
     lh__loader *l = me->loader;
 
+    lh__helper_begins();
     pthread_mutex_lock(&l->lock);
     while (!l->stop) {
-        slot *s = claim(l);
-        lh__permutation order = l->order;
-        int64_t began;
-
-        if (!s) {
-            l->asleep++;
-            pthread_cond_wait(&l->work, &l->lock);
-            l->asleep--;
+        if (work(l, me->lane))
             continue;
-        }
-        pthread_mutex_unlock(&l->lock);
-        began = lh__span_begin(me->lane);
-        fill(l, &order, s);
-        lh__span_end(me->lane, LH__SPAN_WORK, NULL, "batch", began);
-        pthread_mutex_lock(&l->lock);
-        s->state = s->pass == l->pass ? READY : FREE;
-        if (l->waiting && (s->state == FREE || s->batch.index == l->taken))
-            pthread_cond_signal(&l->ready);
+        l->asleep++;
+        pthread_cond_wait(&l->work, &l->lock);
+        l->asleep--;
     }
     pthread_mutex_unlock(&l->lock);
     return NULL;
 }
 
-/* Starts the threads that aren't running yet; signals stay with the other threads. */
-static lh_status start_threads(lh__loader *l, lh__error *e) {
-    lh_status status = LH_OK;
-    sigset_t all, before;
+/* Whoever holds the lock will be here again soon. */
+int32_t lh__loader_help(lh__loader *l) {
+    int32_t did = 0;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (status == LH_OK && l->n_threads < l->n_workers) {
+    if (!l->is_helped || pthread_mutex_trylock(&l->lock) != 0)
+        return 0;
+    did = l->pass > 0 && work(l, NULL);
+    pthread_mutex_unlock(&l->lock);
+    return did;
+}
+
+/* Starts the threads that aren't running yet. */
+static lh_status start_threads(lh__loader *l, lh__error *e) {
+    while (l->n_threads < l->n_workers) {
         fetcher *f = &l->fetchers[l->n_threads];
         char name[48];
         int rc;
 
-        snprintf(name, sizeof name, "Fetch thread %d of loader %u", l->n_threads, l->id);
+        snprintf(name, sizeof name, "Fetch thread %d of loader %u", (int)l->n_threads, l->id);
         *f = (fetcher){.loader = l, .lane = lh__profile_lane(l->profile, name)};
-        rc = pthread_create(&f->thread, NULL, worker, f);
-
+        rc = lh__helper_start(&f->thread, "lhost-fetch", worker, f);
         if (rc)
-            status = lh__fail(e, LH_ENOMEM, "a loader: fetch thread %d of %d can't start: %s",
-                              l->n_threads + 1, l->n_workers, strerror(rc));
-        else
-            pthread_setname_np(f->thread, "lhost-fetch"), l->n_threads++;
+            return lh__fail(e, LH_ENOMEM, "a loader: fetch thread %d of %d can't start: %s",
+                            l->n_threads + 1, l->n_workers, strerror(rc));
+        l->n_threads++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return status;
+    return LH_OK;
 }
 
 /* Handing out. */
@@ -337,9 +419,15 @@ lh_status lh__loader_begin(lh__loader *l, uint64_t epoch, int64_t first, int64_t
         return lh__fail(e, LH_EINVAL, "a loader can't begin at batch %" PRId64, first);
     pthread_mutex_lock(&l->lock);
     l->pass++;
-    for (int32_t i = 0; i < l->n_slots; i++)
-        if (l->slots[i].state == READY)
-            l->slots[i].state = FREE;
+    l->open = NULL;
+    for (int32_t i = 0; i < l->n_slots; i++) {
+        slot *s = &l->slots[i];
+
+        if (s->state == FILLING)
+            s->goal = s->next; /* no more pieces of it */
+        if (s->state == READY || (s->state == FILLING && s->done == s->goal))
+            s->state = FREE;
+    }
     l->order = lh__permutation_of((uint64_t)l->dataset->length, key);
     l->claimed = l->taken = first;
     l->end = limit < 0 || limit > l->batches ? l->batches : limit;
@@ -363,6 +451,15 @@ static slot *find_ready(lh__loader *l, int *held) {
     return found;
 }
 
+/* Without fetch threads: does what is left of the batch, or waits for the last pieces of others. */
+static void fetch_now(lh__loader *l) {
+    if (work(l, NULL))
+        return;
+    pthread_mutex_unlock(&l->lock);
+    sched_yield();
+    pthread_mutex_lock(&l->lock);
+}
+
 /* Waits for the batch that is due; the lock is held. NULL: too many are held. */
 static slot *await(lh__loader *l) {
     int held;
@@ -370,9 +467,8 @@ static slot *await(lh__loader *l) {
 
     while (!(s = find_ready(l, &held)) && held < LH__BATCHES_HELD) {
         if (l->n_workers == 0) {
-            s = claim(l);
-            fill(l, &l->order, s);
-            return s;
+            fetch_now(l);
+            continue;
         }
         if (l->asleep)
             pthread_cond_broadcast(&l->work);

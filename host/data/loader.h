@@ -3,7 +3,7 @@
  * Invariants: which items make up batch k of an epoch, their order and their bits depend on the
  * seed, the loader's id and the epoch alone: not on the number of threads, on time, or on where
  * reading began. Everything is allocated when the loader is made or first begun; threads live
- * until it is freed. All functions are [trainer].
+ * until it is freed. All functions but lh__loader_help are [trainer].
  */
 #ifndef LH_DATA_LOADER_H
 #define LH_DATA_LOADER_H
@@ -31,10 +31,12 @@ enum { LH__BATCHES_HELD = 2 };
  * is decided here: none for a dataset in memory whose batches are below 1 MiB, or on a single core
  * (handing over would cost more than it hides); else one thread, or for a plugin's items half
  * of the cores, 8 at most. prefetch and pin_memory mean nothing without threads and on the CPU.
+ * Where there are no threads and batches are as cheap as that, the idle ones of the run's
+ * `compute_threads` (0: unknown) may fetch them with lh__loader_help.
  * NULL and the reason in `e`: batch size below 1, empty dataset, no batch left by drop_last,
  * absurd numbers of threads or batches ahead, out of memory. `id` tells the run's loaders apart. */
 lh__loader *lh__loader_new(const lh_loader_options *options, uint64_t seed, uint32_t id,
-                           lh__error *e);
+                           int32_t compute_threads, lh__error *e);
 
 /* Stops the threads, waiting for a fetch under way, and frees the loader and its batches. */
 void lh__loader_free(lh__loader *l);
@@ -44,6 +46,11 @@ void lh__loader_profile(lh__loader *l, lh__profile *p);
 
 int64_t lh__loader_batches(const lh__loader *l); /* in an epoch */
 int32_t lh__loader_workers(const lh__loader *l); /* threads decided upon */
+
+/* Fetches a few items ahead, about a microsecond's work; 0: there is nothing to do, or it isn't
+ * wanted (lh__loader_is_helped). Any thread, several at once, from lh__loader_new to _free. */
+int32_t lh__loader_help(lh__loader *l);
+int32_t lh__loader_is_helped(const lh__loader *l);
 
 /* The next batch will be number `first` of epoch `epoch`; the epoch ends before batch `limit` (-1,
  * or more than there are: where the data ends). Whatever was fetched before is dropped, batches

@@ -91,6 +91,10 @@ const lh__engine_options *lh__engine_get_options(const lh__engine *e) {
     return &e->options;
 }
 
+void lh__engine_idle(lh__engine *e, lh__idle_fn *fn, void *arg) {
+    lh__pool_idle(e->pool, fn, arg);
+}
+
 void lh__engine_profile(lh__engine *e, lh__lane *lane) {
     e->lane = lane;
 }

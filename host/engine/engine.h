@@ -14,6 +14,7 @@
 #define LH_ENGINE_ENGINE_H
 
 #include "engine/error.h"
+#include "kernels/idle.h"
 #include "kernels/kernel.h"
 #include "profile/profile.h"
 
@@ -52,6 +53,10 @@ const lh__engine_options *lh__engine_get_options(const lh__engine *e);
 
 /* Every kernel that runs is a span of this lane, under its operator's name; NULL: none is. */
 void lh__engine_profile(lh__engine *e, lh__lane *lane);
+
+/* What idle compute threads do, as of kernels/idle.h. How many threads compute is options.threads.
+ */
+void lh__engine_idle(lh__engine *e, lh__idle_fn *fn, void *arg);
 
 /* Phases keep the random numbers of training apart from those of evaluation. */
 enum { LH__PHASE_TRAIN = 0, LH__PHASE_EVAL = 1, LH__PHASE_SANITY = 2, LH__PHASE_INIT = 3 };

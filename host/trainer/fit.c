@@ -16,8 +16,8 @@ static lh_status begin_epoch(lh__trainer *t) {
     lh__outputs_clear(t->epoch_outputs);
     if (t->options->reload_dataloaders_every_n_epochs > 0 && lh__current_epoch(t) > 0 &&
         lh__current_epoch(t) % t->options->reload_dataloaders_every_n_epochs == 0) {
-        lh__sources_free(&t->sources[LH_TRAIN_LOADERS]);
-        lh__sources_free(&t->sources[LH_VAL_LOADERS]);
+        lh__sources_free(t, LH_TRAIN_LOADERS);
+        lh__sources_free(t, LH_VAL_LOADERS);
         if (lh__sources_request(t, LH_TRAIN_LOADERS) != LH_OK || lh__validation_plan(t) != LH_OK)
             return lh__failed(t);
     }

@@ -5,6 +5,8 @@
  */
 #include "trainer/logwriter.h"
 
+#include "helper/helper.h"
+
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -176,6 +178,7 @@ static void *run(void *arg) {
     lh__logwriter *w = arg;
     double saved_at = lh__now();
 
+    lh__helper_begins();
     set_up(w);
     pthread_mutex_lock(&w->lock);
     for (;;) {
@@ -220,7 +223,7 @@ lh__logwriter *lh__logwriter_start(lh__trainer *t) {
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
     pthread_cond_init(&w->room, NULL);
-    if (pthread_create(&w->thread, NULL, run, w) != 0) {
+    if (lh__helper_start(&w->thread, "lhost-log", run, w) != 0) {
         lh__run_fail(t, LH_ENOMEM, "cannot start the thread that writes logs");
         free(ring);
         free(w);

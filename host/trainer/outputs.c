@@ -105,6 +105,7 @@ lh_status lh__outputs_keep(lh__outputs *o, lh__engine *e, const lh__outputs *ste
         memcpy(i->shape, t->view.shape, sizeof i->shape);
         if (lh__tensor_read(e, t, o->bytes + i->offset, (uint64_t)size) != LH_OK)
             return LH_EINVAL;
+        memset(o->bytes + i->offset + size, 0, 8); /* what lies between goes into checkpoints */
         o->size += (size + 7) / 8 * 8;
     }
     return LH_OK;

@@ -184,7 +184,7 @@ lh_status lh__step_computed(lh__trainer *t, const lh_batch *batch);
 
 /* sources.c: the loaders of a stage, and batches from them. */
 lh_status lh__sources_request(lh__trainer *t, int32_t which);
-void lh__sources_free(lh__sources *s);
+void lh__sources_free(lh__trainer *t, int32_t which);
 lh_status lh__train_begin(lh__trainer *t, int64_t epoch, int64_t first);
 lh_status lh__train_next(lh__trainer *t, lh_batch *out);
 lh_status lh__eval_begin(lh__trainer *t, lh__source *s, uint64_t epoch, int64_t limit);

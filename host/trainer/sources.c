@@ -52,6 +52,28 @@ static int64_t limited(lh__trainer *t, int32_t which, int64_t batches) {
     return n;
 }
 
+/* Idle work of the compute threads: a piece for any loader that wants help. */
+static int help(void *arg) {
+    lh__trainer *t = arg;
+
+    for (int which = 0; which < 4; which++)
+        for (int32_t i = 0; i < t->sources[which].n; i++)
+            if (lh__loader_help(t->sources[which].source[i].loader))
+                return 1;
+    return 0;
+}
+
+/* While it is off, loaders may come and go. */
+static void set_help(lh__trainer *t, int on) {
+    int is_wanted = 0;
+
+    for (int which = 0; on && which < 4; which++)
+        for (int32_t i = 0; i < t->sources[which].n; i++)
+            is_wanted |= lh__loader_is_helped(t->sources[which].source[i].loader);
+    if (t->engine)
+        lh__engine_idle(t->engine, is_wanted ? help : NULL, t);
+}
+
 lh_status lh__add_loader(lh__trainer *t, const lh_loader_options *given, lh__error *err) {
     int32_t which = t->requesting;
     lh_loader_options o = *given;
@@ -72,9 +94,10 @@ lh_status lh__add_loader(lh__trainer *t, const lh_loader_options *given, lh__err
         o.num_workers = (int32_t)t->config->data_num_workers;
     if (t->options->overfit_batches.value > 0 && which <= LH_VAL_LOADERS)
         o.shuffle = 0;
+    set_help(t, 0);
     source = &s->source[s->n];
-    source->loader =
-        lh__loader_new(&o, t->config->seed, (uint32_t)(which * LH__MAX_LOADERS + s->n), err);
+    source->loader = lh__loader_new(&o, t->config->seed, (uint32_t)(which * LH__MAX_LOADERS + s->n),
+                                    lh__engine_get_options(t->engine)->threads, err);
     if (!source->loader)
         return err->code;
     lh__loader_profile(source->loader, t->profile);
@@ -92,10 +115,12 @@ lh_status lh__sources_request(lh__trainer *t, int32_t which) {
         return LH_OK;
     if (dm && lh__hook_of(dm->hooks, dm->table, kinds[which].hook))
         who = dm;
+    set_help(t, 0);
     t->requesting = which;
     if (lh__call_one(t, who, kinds[which].hook) < 0)
         return lh__failed(t);
     t->requesting = -1;
+    set_help(t, 1);
     s->is_requested = 1;
     s->batches = 0;
     for (int32_t i = 0; i < s->n; i++) {
@@ -107,10 +132,14 @@ lh_status lh__sources_request(lh__trainer *t, int32_t which) {
     return LH_OK;
 }
 
-void lh__sources_free(lh__sources *s) {
+void lh__sources_free(lh__trainer *t, int32_t which) {
+    lh__sources *s = &t->sources[which];
+
+    set_help(t, 0);
     for (int32_t i = 0; i < s->n; i++)
         lh__loader_free(s->source[i].loader);
     *s = (lh__sources){0};
+    set_help(t, 1);
 }
 
 /* A data hook: the data module's if it has one there, else the module's. */

@@ -290,7 +290,7 @@ static void drain_writer(lh__trainer *t) {
 static void finish(lh__trainer *t) {
     lh__phase_begin(t->lane, "finish");
     for (int i = 0; i < 4; i++)
-        lh__sources_free(&t->sources[i]);
+        lh__sources_free(t, i);
     drain_writer(t);
     lh__logwriter_stop(t->logwriter, t->failure.code == LH_OK ? LH_SUCCESS : LH_FAILED);
     t->logwriter = NULL;

@@ -160,9 +160,10 @@ Test(writer, the_first_error_is_kept_until_it_is_read) {
     lh__writer *w = lh__writer_new(NULL, NULL, NULL);
     float values[LENGTH] = {0};
     lh__state *s = state_of(values, LENGTH);
-    const char *nowhere = impossible();
+    char nowhere[200];
     lh__error e = {0};
 
+    snprintf(nowhere, sizeof nowhere, "%s", impossible());
     cr_assert_eq(lh__writer_error(w, &e), LH_OK);
     lh__writer_save(w, s, nowhere, NULL);
     lh__writer_save(w, s, folder, NULL);

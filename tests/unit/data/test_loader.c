@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +67,7 @@ static lh_loader_options options(lh_dataset *d, int64_t batch_size, int workers)
 }
 
 static lh__loader *make(const lh_loader_options *o) {
-    lh__loader *l = lh__loader_new(o, 42, 0, &e);
+    lh__loader *l = lh__loader_new(o, 42, 0, 0, &e);
 
     cr_assert_not_null(l, "%s", e.text);
     return l;
@@ -145,8 +146,8 @@ Test(loader, drop_last) {
 Test(loader, shuffles_by_seed_loader_and_epoch) {
     lh_loader_options o = options(numbers, 50, 0);
     int64_t orders[4][N];
-    lh__loader *l[3] = {lh__loader_new(&o, 42, 0, &e), lh__loader_new(&o, 43, 0, &e),
-                        lh__loader_new(&o, 42, 1, &e)};
+    lh__loader *l[3] = {lh__loader_new(&o, 42, 0, 0, &e), lh__loader_new(&o, 43, 0, 0, &e),
+                        lh__loader_new(&o, 42, 1, 0, &e)};
 
     for (int i = 0; i < 4; i++) {
         begin(l[i % 3], i == 3, 0, -1);
@@ -320,7 +321,7 @@ Test(loader, a_batch_larger_than_the_dataset) {
 }
 
 static void refuse(lh_loader_options o, const char *text) {
-    cr_assert_null(lh__loader_new(&o, 0, 0, &e), "%s", text);
+    cr_assert_null(lh__loader_new(&o, 0, 0, 0, &e), "%s", text);
     cr_expect(strstr(e.text, text), "%s: %s", text, e.text);
     e.code = LH_OK;
 }
@@ -408,3 +409,91 @@ Test(loader, epochs_allocate_nothing) {
     }
 }
 #endif
+
+/* ---- help ---- */
+
+static atomic_int helping;
+static atomic_long pieces;
+
+static void *help(void *loader) {
+    while (atomic_load(&helping))
+        atomic_fetch_add(&pieces, lh__loader_help(loader));
+    return NULL;
+}
+
+static lh__loader *helped(const lh_loader_options *o) {
+    lh__loader *l = lh__loader_new(o, 42, 0, 2, &e);
+
+    cr_assert_not_null(l, "%s", e.text);
+    return l;
+}
+
+/* With two helpers and without: the same batches, through epochs that break off. */
+Test(loader, helpers_change_nothing) {
+    lh_loader_options o = options(numbers, 16, 0);
+    lh__loader *alone = make(&o), *l = helped(&o);
+    int64_t expected[N], labels[N];
+    pthread_t threads[2];
+
+    atomic_store(&helping, 1);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, help, l), 0);
+    begin(l, 0, 0, -1);
+    while (lh__loader_is_helped(l) && atomic_load(&pieces) == 0) /* they have begun */
+        usleep(100);
+    for (uint64_t epoch = 0; epoch < 300; epoch++) {
+        lh__batch *b;
+        int64_t n;
+
+        begin(alone, epoch, (int64_t)(epoch % 5), -1);
+        begin(l, epoch + 1000, 0, -1);
+        if (epoch % 3 == 0) {
+            cr_assert_eq(lh__loader_next(l, &b, &e), LH_OK);
+            lh__loader_release(l, b);
+        }
+        begin(l, epoch, (int64_t)(epoch % 5), -1);
+        n = drain(alone, expected);
+        cr_assert_eq(drain(l, labels), n);
+        cr_assert_eq(memcmp(labels, expected, (size_t)n * sizeof *labels), 0, "epoch %d",
+                     (int)epoch);
+    }
+    atomic_store(&helping, 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    lh__loader_free(l);
+    lh__loader_free(alone);
+}
+
+/* They fill the slots and then have nothing to do; before an epoch and at its end neither. */
+Test(loader, help_ends) {
+    lh_loader_options o = options(numbers, 16, 0);
+    lh__loader *l = helped(&o);
+    lh__batch *b;
+    int n = 0;
+
+    cr_assert_eq(lh__loader_help(l), 0);
+    begin(l, 0, 0, 2);
+    while (lh__loader_help(l))
+        n++;
+    cr_assert(n > 0 || !lh__loader_is_helped(l));
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(lh__loader_next(l, &b, &e), LH_OK);
+        cr_assert_eq(b->index, i);
+        lh__loader_release(l, b);
+    }
+    cr_assert_eq(lh__loader_help(l), 0);
+    lh__loader_free(l);
+}
+
+/* Not a plugin's items, which are read where its author expects it; nor what has threads. */
+Test(loader, who_is_helped) {
+    lh_loader_options o = options(custom(40), 8, 0);
+    lh__loader *l = helped(&o);
+
+    cr_assert_eq(lh__loader_is_helped(l), 0);
+    lh__loader_free(l);
+    o = options(numbers, 8, 1);
+    l = helped(&o);
+    cr_assert_eq(lh__loader_is_helped(l), 0);
+    lh__loader_free(l);
+}

@@ -68,7 +68,7 @@ Test(mnist, loads_an_epoch) {
     d = lh__dataset_normalize(all, d, 0, 1 / 255.0, 0.1307, 0.3081, &e);
     cr_assert_eq(lh__dataset_split(all, d, (int64_t[]){55000, 5000}, 2, 1, parts, &e), LH_OK);
     o.dataset = parts[0];
-    l = lh__loader_new(&o, 1, 0, &e);
+    l = lh__loader_new(&o, 1, 0, 0, &e);
     cr_assert_not_null(l, "%s", e.text);
     for (int epoch = 0; epoch < 2; epoch++) {
         cr_assert_eq(lh__loader_begin(l, (uint64_t)epoch, 0, -1, &e), LH_OK);

@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "kernels/pool.h"
+#include "kernels/idle.h"
 
 enum { MOST_TILES = 257 };
 
@@ -61,6 +61,42 @@ Test(pool, works_after_its_threads_fell_asleep) {
 Test(pool, no_pool_runs_on_the_caller) {
     rounds(NULL, 12);
     cr_assert_eq(lh__pool_threads(NULL), 1);
+}
+
+static atomic_int left, done;
+
+static int piece(void *arg) {
+    if (atomic_fetch_sub(&left, 1) <= 0) {
+        atomic_store(&left, 0);
+        return 0;
+    }
+    atomic_fetch_add(&done, 1);
+    return 1;
+}
+
+/* Idle work gets done between jobs, all of these run as ever, and none is done once it is off. */
+Test(pool, idle_threads_have_other_work) {
+    lh__pool *pool = lh__pool_new(2);
+    int before;
+
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2) { /* it would take time from the caller */
+        lh__pool_free(pool);
+        return;
+    }
+    lh__pool_idle(pool, piece, NULL);
+    atomic_store(&left, 100000);
+    for (int i = 0; i < 5000 && atomic_load(&done) < 100000; i++) {
+        rounds(pool, 6);
+        usleep(200);
+    }
+    cr_assert_eq(atomic_load(&done), 100000);
+    lh__pool_idle(pool, NULL, NULL);
+    before = atomic_load(&done);
+    atomic_store(&left, 100000);
+    rounds(pool, 60);
+    cr_assert_eq(atomic_load(&done), before);
+    lh__pool_free(pool);
+    lh__pool_idle(NULL, piece, NULL);
 }
 
 Test(pool, starts_and_stops) {
