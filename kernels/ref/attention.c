@@ -39,7 +39,7 @@ static double dot(lh__products products, const lh__view *x, const lh__view *y, p
     double sum = 0;
 
     for (int64_t l = 0; l < x->shape[3]; l++)
-        sum += lh__ref_product(products, at(x, p, i, l), at(y, p, j, l));
+        sum += lh__rounded_product(products, at(x, p, i, l), at(y, p, j, l));
     return sum;
 }
 
@@ -89,7 +89,7 @@ static void combine(const job *w, place p, const lh__view *y, const lh__view *x,
                 double by = across ? f(w, p, j, i) : f(w, p, i, j);
 
                 for (int64_t l = 0; l < n; l++)
-                    sum[l] += lh__ref_product(w->products, by, at(x, p, j, from + l));
+                    sum[l] += lh__rounded_product(w->products, by, at(x, p, j, from + l));
             }
             for (int64_t l = 0; l < n; l++)
                 lh__store(y, offset(y, p, i, from + l), sum[l]);
