@@ -2,7 +2,6 @@
 #include "tests/bench/ceiling.h"
 
 #include <stdint.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,30 +15,36 @@ static double seconds(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* Turns of 16 independent multiply-adds; s[i] = s[i] x + y keeps all of them alive. */
+#ifdef __x86_64__
+#include <immintrin.h>
+
+/* Turns of 16 independent multiply-adds; s[i] = s[i] x + x keeps all of them alive. */
 #define SUMS_16(_) \
     _(0) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11) _(12) _(13) _(14) _(15)
-#define DECLARE(i) vector s##i = x * i;
-#define TURN(i) s##i = s##i * x + y;
+/* Keeps the compiler from seeing that all of them are equal. */
+#define START(i) __asm__ volatile("" : "+v"(s##i));
 #define KEEP(i) __asm__ volatile("" ::"v"(s##i));
-#define LOOP(name, isa, type, bytes)                                                    \
-    __attribute__((target(isa), optimize("fp-contract=fast"))) static void name(void) { \
-        typedef type vector __attribute__((vector_size(bytes)));                        \
-        vector x = (vector){0} + (type).99, y = (vector){0} + (type).5;                 \
-        SUMS_16(DECLARE)                                                                \
-        for (int k = 0; k < TURNS; k++) {                                               \
-            SUMS_16(TURN)                                                               \
-            __asm__ volatile("" : "+v"(x));                                             \
-        }                                                                               \
-        SUMS_16(KEEP)                                                                   \
+#define LOOP(name, isa, type, set, multiply_add)                                   \
+    __attribute__((target(isa))) static void name(void) {                          \
+        type x = set(.5);                                                          \
+        type s0 = x, s1 = x, s2 = x, s3 = x, s4 = x, s5 = x, s6 = x, s7 = x;       \
+        type s8 = x, s9 = x, s10 = x, s11 = x, s12 = x, s13 = x, s14 = x, s15 = x; \
+                                                                                   \
+        SUMS_16(START)                                                             \
+        for (int k = 0; k < TURNS; k++) {                                          \
+            SUMS_16(multiply_add)                                                  \
+            __asm__ volatile("" : "+v"(x));                                        \
+        }                                                                          \
+        SUMS_16(KEEP)                                                              \
     }
-
-#ifdef __x86_64__
-LOOP(f32_v4, "avx512f", float, 64)
-LOOP(f64_v4, "avx512f", double, 64)
-LOOP(f32_v3, "avx2,fma", float, 32)
-LOOP(f64_v3, "avx2,fma", double, 32)
-#include <immintrin.h>
+#define F32_V4(i) s##i = _mm512_fmadd_ps(s##i, x, x);
+#define F64_V4(i) s##i = _mm512_fmadd_pd(s##i, x, x);
+#define F32_V3(i) s##i = _mm256_fmadd_ps(s##i, x, x);
+#define F64_V3(i) s##i = _mm256_fmadd_pd(s##i, x, x);
+LOOP(f32_v4, "avx512f", __m512, _mm512_set1_ps, F32_V4)
+LOOP(f64_v4, "avx512f", __m512d, _mm512_set1_pd, F64_V4)
+LOOP(f32_v3, "avx2,fma", __m256, _mm256_set1_ps, F32_V3)
+LOOP(f64_v3, "avx2,fma", __m256d, _mm256_set1_pd, F64_V3)
 
 typedef struct tiles {
     uint8_t palette, start, reserved[14];
