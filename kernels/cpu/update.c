@@ -18,6 +18,7 @@ static double gradient_scale(const lh__update *u) {
     return u->options->maximize ? -u->grad_scale : u->grad_scale;
 }
 
+#ifdef __FMA__
 static inline float fma_f32(float a, float b, float c) {
     return fmaf(a, b, c);
 }
@@ -25,6 +26,7 @@ static inline float fma_f32(float a, float b, float c) {
 static inline double fma_f64(double a, double b, double c) {
     return fma(a, b, c);
 }
+#endif
 
 #define T float
 #define FN(name) name##_f32

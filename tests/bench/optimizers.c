@@ -53,7 +53,7 @@ static void measure(const pass *p, lh__pool *pool, double best[3]) {
     const lh_optimizer_options options = {
         .kind = LH_ADAM, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     const lh__device *device = lh__device_cpu();
-    volatile double sum = 0;
+    double sum = 0;
 
     best[0] = best[1] = best[2] = INFINITY;
     for (int64_t round = 1; round <= ROUNDS; round++) {
@@ -86,6 +86,8 @@ static void measure(const pass *p, lh__pool *pool, double best[3]) {
         best[1] = fmin(best[1], times[1] - times[0]);
         best[2] = fmin(best[2], times[2] - times[1]);
     }
+    if (!(sum > 0)) /* so that it is computed */
+        best[2] = NAN;
 }
 
 int main(int argc, char **argv) {
