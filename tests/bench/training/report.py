@@ -49,6 +49,8 @@ def line(result):
         target = MODELS[result["model"]].target
         print(f"{result['ratio']:>7.2f}x{target:>7.1f}{result['ratio'] / target - 1:>+6.0%}"
               f"{result['memory_ratio']:>7.2f}x{result['memory_ratio'] / MEMORY_TARGET - 1:>+6.0%}", end="")
+    else:
+        print(f"{'-':>8}{'':>7}{'':>6}{'-':>8}{'':>6}", end="")
     if result.get("fraction_of_peak"):
         print(f"{result['fraction_of_peak']:>9.0%}", end="")
     print(flush=True)
