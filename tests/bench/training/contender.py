@@ -4,6 +4,7 @@ The protocol is clock.c's. Whatever goes wrong makes a contender missing, with t
 """
 
 import json
+import re
 import statistics
 import subprocess
 import tempfile
@@ -41,7 +42,8 @@ class Contender:
                 return said
         self.errors.seek(0)
         lines = [line.strip() for line in self.errors if line.strip()] or [f"exit status {self.process.wait()}"]
-        self.missing = next((line for line in lines if line.startswith("error: ")), lines[-1])
+        errors = [line for line in lines if re.match(r"(error|[\w.]+Error): ", line)]
+        self.missing = (errors or lines)[-1]
         return None
 
     def warm_up(self, seconds, least):

@@ -91,23 +91,23 @@ def dcgan(batch_size, dim=64, width=32):
     return batch_size * (layers(*g) + 2 * layers(*d) + 2 * 2 * sum(d))
 
 
-# Rates so low that the few batches aren't learnt by heart: gradients of nothing left to learn are subnormal numbers,
-# whose arithmetic is slow, on either side. Losses stay comparable for longer, too.
-SLOW = {"lr": 1e-5}
+# Rates that move the first losses by ten times what they may differ by, and yet don't learn the few batches by heart:
+# gradients of nothing left to learn are subnormal numbers, whose arithmetic is slow, on either side.
 DIGITS = "half:28x28;10:"
-NANO = SLOW | {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 64}
-SMALL = SLOW | {"n_layer": 6, "n_head": 6, "n_embd": 384, "block_size": 256}
-WIDE = SLOW | {"width": 64}
+NANO = {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 64}
+SMALL = {"n_layer": 6, "n_head": 6, "n_embd": 384, "block_size": 256}
+WIDE = {"width": 64, "lr": 0.02}
 
 MODELS = {
-    "mlp": Model("mnist", DIGITS, 64, mlp(64), 3.0, options=SLOW),
+    "mlp": Model("mnist", DIGITS, 64, mlp(64), 3.0, options={"lr": 5e-5}),
     "autoencoder": Model("autoencoder", DIGITS, 64, autoencoder(64), 2.0),
-    "char-lstm": Model("char-lstm", "65:128;65:128", 32, char_lstm(32, 128), 2.0, options=SLOW,
-                       trainer={"gradient_clip_val": 5}, compiled=("loss",)),
+    "char-lstm": Model("char-lstm", "65:128;65:128", 32, char_lstm(32, 128), 2.0, trainer={"gradient_clip_val": 5},
+                       compiled=("loss",)),
     "gpt-nano": Model("gpt", "65:64;65:64", 12, gpt(12, 4, 128, 64), 2.0, options=NANO),
     "gpt-small": Model("gpt", "65:256;65:256", 8, gpt(8, 6, 384, 256), 1.2, options=SMALL),
-    "cnn": Model("cnn", DIGITS, 64, cnn(64), 1.5, options=SLOW | {"dropout": 0.0}, images=True),
-    "dcgan": Model("gan", DIGITS, 64, dcgan(64), 1.3, options=SLOW, images=True, compiled=("forward", "judge")),
+    "cnn": Model("cnn", DIGITS, 64, cnn(64), 1.5, options={"lr": 1e-4, "dropout": 0.0}, images=True),
+    "dcgan": Model("gan", DIGITS, 64, dcgan(64), 1.3, options={"lr": 1e-5}, images=True,
+                   compiled=("forward", "judge")),
     "resnet18-32": Model("resnet", "unit:3x32x32;10:", 32, resnet(32, 64), 1.2, options=WIDE, images=True),
     "resnet18-128": Model("resnet", "unit:3x32x32;10:", 128, resnet(128, 64), 1.2, options=WIDE, images=True),
 }

@@ -49,6 +49,8 @@ def line(result):
         target = MODELS[result["model"]].target
         print(f"{result['ratio']:>7.2f}x{target:>7.1f}{result['ratio'] / target - 1:>+6.0%}"
               f"{result['memory_ratio']:>7.2f}x{result['memory_ratio'] / MEMORY_TARGET - 1:>+6.0%}", end="")
+    else:
+        print(f"{'-':>8}{'':>7}{'':>6}{'-':>8}{'':>6}", end="")
     if result.get("fraction_of_peak"):
         print(f"{result['fraction_of_peak']:>9.0%}", end="")
     print(flush=True)
@@ -69,7 +71,7 @@ over lhost's, and how far that is above or below its target. memory: lhost's pea
 
 def markdown(results):
     """The README's table."""
-    print("| training step | threads | lhost | fastest of PyTorch | Lightning | peak memory, lhost and PyTorch | of peak |")
+    print("| training step | threads | lhost | fastest of PyTorch | Lightning | peak memory | of peak |")
     print("|---|---|---|---|---|---|---|")
     for result in results:
         if "ratio" not in result:
@@ -82,4 +84,4 @@ def markdown(results):
         fraction = f"{result['fraction_of_peak']:.0%}" if result["fraction_of_peak"] else "-"
         print(f"| {result['model']}{precision} | {result['threads']} | {time(ours)} | {time(best)} "
               f"({PEERS[result['best']]}), {result['ratio']:.1f} x | {against} "
-              f"| {ours['peak_mib']:.0f}, {leanest:.0f} MiB | {fraction} |")
+              f"| {ours['peak_mib']:.0f} MiB, PyTorch {leanest:.0f} | {fraction} |")
