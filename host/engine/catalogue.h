@@ -106,7 +106,6 @@ typedef struct lh__family {
 
 /* The row of an operator, or NULL. O(operators). */
 const lh__row *lh__row_of(uint32_t op);
-const char *lh__op_name(uint32_t op); /* "linear", of internal operators too */
 
 /* "linear"; of what has no row the kernel's own name. O(operators). */
 const char *lh__op_name(uint32_t op);
