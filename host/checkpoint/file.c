@@ -215,17 +215,17 @@ static lh_status aside_write(aside *a, const void *data, size_t size, lh__error 
     return LH_OK;
 }
 
-/* Puts the file in its place. The lock is held until then. */
-static lh_status aside_commit(aside *a, lh__error *e) {
+/* Puts the file in its place, durably or not. The lock is held until then. */
+static lh_status aside_commit(aside *a, bool durable, lh__error *e) {
     int fd = a->fd;
 
-    if (sync_fd(fd) != 0)
+    if (durable && sync_fd(fd) != 0)
         return fail_errno(e, "make durable (fsync)", a->path);
     if (rename(a->temp, a->path) != 0)
         return fail_errno(e, "move the finished file to", a->path);
     a->fd = -1;
     close(fd); /* fsync has said all that this could */
-    if (sync_folder(a->folder) != 0)
+    if (durable && sync_folder(a->folder) != 0)
         return fail_errno(e, "make durable (fsync) the folder", a->folder);
     return LH_OK;
 }
@@ -239,16 +239,24 @@ static void aside_abandon(aside *a) {
     free(a->folder);
 }
 
-lh_status lh__file_write(const char *path, const void *data, size_t size, lh__error *e) {
+static lh_status put(const char *path, const void *data, size_t size, bool durable, lh__error *e) {
     aside a;
     lh_status status = aside_open(&a, path, e);
 
     if (status == LH_OK)
         status = aside_write(&a, data, size, e);
     if (status == LH_OK)
-        status = aside_commit(&a, e);
+        status = aside_commit(&a, durable, e);
     aside_abandon(&a);
     return status;
+}
+
+lh_status lh__file_write(const char *path, const void *data, size_t size, lh__error *e) {
+    return put(path, data, size, true, e);
+}
+
+lh_status lh__file_put(const char *path, const void *data, size_t size, lh__error *e) {
+    return put(path, data, size, false, e);
 }
 
 /* read(2) that retries after signals. */
@@ -276,7 +284,7 @@ lh_status lh__file_copy(const char *from, const char *to, lh__error *e) {
     while (status == LH_OK && (n = read_some(fd, chunk, COPY_CHUNK)) != 0)
         status = n < 0 ? fail_errno(e, "read", from) : aside_write(&a, chunk, (size_t)n, e);
     if (status == LH_OK)
-        status = aside_commit(&a, e);
+        status = aside_commit(&a, true, e);
 done:
     aside_abandon(&a);
     if (fd >= 0)

@@ -1,8 +1,9 @@
 /* file.h - files that are whole or not there.
  *
- * Invariant: at every moment, also when the process is killed or the machine loses power, `path`
- * is either what it was before the call or the complete new content. A call that returned LH_OK
- * has made its result durable. Messages name the path, the system's reason and what to do.
+ * Invariant: at every moment, also when the process is killed or, lh__file_put excepted, the
+ * machine loses power, `path` is either what it was before the call or the complete new content. A
+ * call that returned LH_OK, lh__file_put excepted, has made its result durable. Messages name the
+ * path, the system's reason and what to do.
  */
 #ifndef LH_CHECKPOINT_FILE_H
 #define LH_CHECKPOINT_FILE_H
@@ -14,6 +15,9 @@
  * those of killed processes with the next write into the folder. If only the last step fails the
  * new content is in place, but not known to survive a power cut. */
 lh_status lh__file_write(const char *path, const void *data, size_t size, lh__error *e);
+
+/* The same without waiting for the disk: for what a run can be without after a power cut. */
+lh_status lh__file_put(const char *path, const void *data, size_t size, lh__error *e);
 
 /* Makes `to` a copy of `from`, with the same promise. Constant memory. */
 lh_status lh__file_copy(const char *from, const char *to, lh__error *e);

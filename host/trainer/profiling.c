@@ -68,7 +68,7 @@ void lh__profiling_end(lh__trainer *t) {
         t->obs->profile(t->obs->self, text);
     if (t->log_dir && text) {
         snprintf(path, sizeof path, "%s/profile.txt", t->log_dir);
-        if (lh__file_write(path, text, strlen(text), &e) != LH_OK)
+        if (lh__file_put(path, text, strlen(text), &e) != LH_OK)
             lh__say(t, LH_WARNING, "%s", e.text);
     }
     if (t->log_dir && traces)

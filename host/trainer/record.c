@@ -61,7 +61,7 @@ void lh__record_death(const lh__breadcrumb *crumb, const char *status, const cha
     set_checkpoint(result, "last_checkpoint", crumb->last);
     text = json_dumps(result, JSON_INDENT(2));
     if (text)
-        lh__file_write(path, text, strlen(text), &ignored);
+        lh__file_put(path, text, strlen(text), &ignored);
     free(text);
     json_decref(result);
 }

@@ -63,7 +63,7 @@ static lh_status write_config(lh__trainer *t) {
     if (!text)
         return lh__run_fail(t, LH_ENOMEM, "out of memory");
     snprintf(path, sizeof path, "%s/config.yaml", t->log_dir);
-    status = lh__file_write(path, text, strlen(text), &t->failure);
+    status = lh__file_put(path, text, strlen(text), &t->failure);
     free(text);
     return status;
 }
@@ -163,7 +163,7 @@ static lh_status keep_plugin(lh__trainer *t, const lh__instance *i) {
     if (!base)
         return LH_OK;
     snprintf(path, sizeof path, "%s/plugins%s", t->log_dir, base);
-    return lh__file_write(path, i->plugin->image, i->plugin->image_size, &t->failure);
+    return lh__file_put(path, i->plugin->image, i->plugin->image_size, &t->failure);
 }
 
 lh_status lh__rundir_begin(lh__trainer *t) {
@@ -187,7 +187,7 @@ void lh__result_write(const lh__trainer *t, json_t *result) {
         return;
     snprintf(path, sizeof path, "%s/result.json", t->log_dir);
     text = json_dumps(result, JSON_INDENT(2));
-    if (text && lh__file_write(path, text, strlen(text), &ignored) != LH_OK)
+    if (text && lh__file_put(path, text, strlen(text), &ignored) != LH_OK)
         lh__say(t, LH_WARNING, "%s", ignored.text);
     free(text);
 }

@@ -1,8 +1,10 @@
 /* update.c - the cpu device's optimizer updates and gradient clipping.
  *
  * Invariant: one vectorised pass; hyper-parameters are combined in double, then used in the element
- * type. Squares are summed in double: an overflow of F32 does not hide in a gradient norm.
+ * type. Squares are summed in double: an overflow of F32 does not hide in a gradient norm. Updates
+ * take subnormal numbers for 0 (flush.h).
  */
+#include "kernels/cpu/flush.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/vmath.h"
 
@@ -45,8 +47,16 @@ static lh__range_fn *const rules[][2] = {
     [LH_ADAGRAD] = {adagrad_f32, adagrad_f64},
 };
 
+static void update_range(const void *arg, int64_t begin, int64_t end) {
+    const lh__update *u = arg;
+    const uint32_t was = lh__flush_begin();
+
+    rules[u->kind][u->dtype == LH_F64](u, begin, end);
+    lh__flush_end(was);
+}
+
 void ISA(update)(const lh__update *u) {
-    lh__for_ranges(u->pool, u->n, LH__TILE, rules[u->kind][u->dtype == LH_F64], u);
+    lh__for_ranges(u->pool, u->n, LH__TILE, update_range, u);
 }
 
 double ISA(sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool) {
