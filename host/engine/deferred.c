@@ -98,7 +98,7 @@ static void keep(const lh__stream *s, const lh_tensor *t, uint8_t *keeps) {
         keeps[t->value - 1 - s->first] |= t->value > s->derived;
 }
 
-/* A byte per value of the stream: it is kept. */
+/* A byte per value of the stream: it is kept. O(values, and nodes since calls ran last). */
 static void find_kept(const lh__engine *e, uint8_t *keeps) {
     const lh__stream *s = &e->stream;
     const int all = e->outer || e->under;
@@ -108,7 +108,7 @@ static void find_kept(const lh__engine *e, uint8_t *keeps) {
 
         keeps[i - s->first] = all || v->is_held || (v->is_named && i >= s->unnamed);
     }
-    for (const lh__node *n = e->tape; n && s->derived < s->values.n; n = n->older) {
+    for (const lh__node *n = e->tape; n != e->settled && s->derived < s->values.n; n = n->older) {
         if (n->spent)
             continue;
         keep(s, n->out, keeps);
@@ -171,6 +171,7 @@ lh_status lh__settle(lh__engine *e) {
 
         v->state = v->state == LH__DONE ? LH__DONE : LH__DROPPED;
     }
+    e->settled = e->tape;
     s->first = s->values.n;
     s->words.n = s->memory.n = s->reals.n = s->places.n = 0;
     s->failed = 0;

@@ -114,6 +114,7 @@ void lh__step_begin(lh__engine *e, int32_t phase, uint64_t step) {
     lh__stream_reset(&e->stream);
     lh__arena_reset(&e->arena);
     e->tape = NULL;
+    e->settled = NULL;
     e->under = NULL;
     e->landing = NULL;
     e->phase = (uint32_t)phase;
