@@ -47,7 +47,7 @@ struct lh__engine {
     lh__plans plans;
     void (*explain)(void *user, const char *text);
     void *explain_user;
-    lh__lane *lane;                    /* of the thread that computes, or NULL */
+    lh__lane *lane; /* of the thread that computes, or NULL */
 
     /* The model. */
     lh__list params;  /* lh__param, in order of declaration */
@@ -65,8 +65,8 @@ struct lh__engine {
 /* lh__fail; where an operator is under way, it and its place come first. */
 lh_status lh__fail_here(lh__engine *e, lh_status code, const char *fmt, ...) LH_PRINTF(3, 4);
 
-/* Runs a kernel, or, where the engine defers and `values` is not NULL, puts its call off. values[i]:
- * lh_tensor.value of input i, the output's last. */
+/* Runs a kernel, or, where the engine defers and `values` is not NULL, puts its call off.
+ * values[i]: lh_tensor.value of input i, the output's last. */
 lh_status lh__invoke(lh__engine *e, const lh__kernel_call *k, const int32_t *values, int is_random);
 
 /* A result of `bytes` bytes, which a call that is put off makes: its address, and its
