@@ -78,17 +78,18 @@ enum {
     LH__OP_LAYER_NORM_GRAD, /* (g, x[, weight]) ints axes; reals eps */
     LH__OP_RMS_NORM_GRAD,   /* (g, x[, weight]) ints axes; reals eps */
     LH__OP_RNN_GRAD,        /* (g, y, w_hh) ints as RNN: gradient to x, (t, n, hidden) */
-    LH__OP_LSTM_GRAD,  /* (g, y, c, w_hh): to x and to each step's c before, (t, n, 5 hidden) */
-    LH__OP_GRU_GRAD,   /* (g, y, h, w_hh): to x, to W_hh h + b_hh, to each step's h before
-                          apart from what comes through W_hh, (t, n, 7 hidden) */
-    LH__OP_BCE,        /* (p, target): the loss of each element, logarithms >= -100 */
-    LH__OP_BCE_GRAD,   /* (g, p, target): g (p - target) / max(p (1 - p), 1e-12) */
-    LH__OP_BCE_LOGITS, /* (logits, target): the loss of each element */
-    LH__OP_ATTENTION,  /* (q (n, heads, t, d), k (n, heads, s, d), v (n, heads, s, e)[, mask (n,
-                          heads, t, s) BOOL, keep where 1, or real, added]) ints: causal, how many of
-                          n, heads lie before t in the result; reals: scale, dropout p. A vector:
-                          the result, then, (n, heads, t), the logarithm of the sum of exp of each
-                          row's scores, 0 where the row has no key and is therefore 0 */
+    LH__OP_LSTM_GRAD,      /* (g, y, c, w_hh): to x and to each step's c before, (t, n, 5 hidden) */
+    LH__OP_GRU_GRAD,       /* (g, y, h, w_hh): to x, to W_hh h + b_hh, to each step's h before
+                              apart from what comes through W_hh, (t, n, 7 hidden) */
+    LH__OP_BCE,            /* (p, target): the loss of each element, logarithms >= -100 */
+    LH__OP_BCE_GRAD,       /* (g, p, target): g (p - target) / max(p (1 - p), 1e-12) */
+    LH__OP_BCE_LOGITS,     /* (logits, target): the loss of each element */
+    LH__OP_ATTENTION,      /* (q (n, heads, t, d), k (n, heads, s, d), v (n, heads, s, e)[, mask (n,
+                              heads, t, s) BOOL, keep where 1, or real, added]) ints: causal, how
+                              many of n, heads lie before t in the result; reals: scale, dropout
+                              p. A vector: the result, then, (n, heads, t), the logarithm of the
+                              sum of exp of each row's scores, 0 where the row has no key and is
+                              therefore 0 */
     LH__OP_ATTENTION_GRAD, /* (g, vector, q, k, v[, mask]) ints, reals as ATTENTION: a vector: the
                               gradients to q, k and v, laid out as the result */
     LH__OP_ATTENDED,       /* (y, vector, q, k, v[, mask]): y, in the vector, as a view that has the
@@ -181,8 +182,8 @@ typedef struct lh__device {
     lh__kernel *const *kernels; /* indexed by operator, LH__OP_LIMIT of them; views have none */
     /* Whether the kernel of this call would run call->after; NULL: none does. */
     int32_t (*runs_after)(const lh__kernel_call *call);
-    /* Whether the call may be a link of a chain; makes a link that is filled in ready; runs a chain,
-     * all of it or, as lh__after, a part. All NULL: there are no chains. */
+    /* Whether the call may be a link of a chain; makes a link that is filled in ready; runs a
+     * chain, all of it or, as lh__after, a part. All NULL: there are no chains. */
     int32_t (*may_link)(const lh__kernel_call *call);
     void (*ready_link)(lh__link *link);
     void (*run_chain)(const lh__chain *chain);
@@ -197,8 +198,9 @@ typedef struct lh__device {
 /* The oracle: portable C, every sum in double, one thread, written to be read. */
 const lh__device *lh__device_ref(void);
 
-/* The machine's own cores: vectorised for the best instruction set found at run time, OpenBLAS for
- * matrix products, the pool's threads. NULL when OpenBLAS is not installed. */
+/* The machine's own cores: the pool's threads, vectorised for the best instruction set found at run
+ * time; OpenBLAS multiplies matrices that have few rows, columns or summands. NULL when OpenBLAS is
+ * not installed. */
 const lh__device *lh__device_cpu(void);
 
 static inline int64_t lh__dtype_size(int32_t dtype) {

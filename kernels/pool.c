@@ -20,6 +20,9 @@
 #include <time.h>
 
 #define SPIN_NS 50000 /* how long an idle worker looks for work before it sleeps */
+/* Kernels keep up to 0.6 MB of a tile's work on the stack; a sanitizer makes several times that of
+ * it. Whatever the limit of the shell says; memory is taken only where it is touched. */
+#define STACK_BYTES (8 << 20)
 #define CACHE_LINE 64
 
 struct lh__pool {
@@ -174,6 +177,19 @@ static void *worker(void *arg) {
     return NULL;
 }
 
+static int start_worker(lh__pool *p, pthread_t *thread) {
+    pthread_attr_t attributes;
+    int rc = pthread_attr_init(&attributes);
+
+    if (rc != 0)
+        return rc;
+    rc = pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    if (rc == 0)
+        rc = pthread_create(thread, &attributes, worker, p);
+    pthread_attr_destroy(&attributes);
+    return rc;
+}
+
 lh__pool *lh__pool_new(int threads) {
     size_t size = sizeof(lh__pool) + (size_t)(threads > 0 ? threads : 1) * sizeof(pthread_t);
     lh__pool *p = aligned_alloc(CACHE_LINE, (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
@@ -198,7 +214,7 @@ lh__pool *lh__pool_new(int threads) {
     p->spin =
         sched_getaffinity(0, sizeof p->cores, &p->cores) == 0 && p->threads <= CPU_COUNT(&p->cores);
     while (p->started < p->threads - 1) {
-        if (pthread_create(&p->workers[p->started], NULL, worker, p) != 0) {
+        if (start_worker(p, &p->workers[p->started]) != 0) {
             lh__pool_free(p);
             return NULL;
         }

@@ -1,8 +1,9 @@
 /* report.h - the person's view of a run: an observer that writes to a terminal or a log.
  *
- * Messages, summary, progress and profile go to stderr, results to stdout. The progress line is live on a
- * terminal (at most ten redraws a second, one write each; messages appear above it; the last state
- * stays) and a plain line every few seconds elsewhere.
+ * Messages, summary, progress and profile go to stderr, results to stdout. The progress line is
+ * live on a terminal (at most ten redraws a second, one write each; messages appear above it; the
+ * last state stays) and a plain line every few seconds elsewhere.
+ *
  * Invariant: telling about a batch costs a comparison; the clock is read only every so many batches
  * as pass in a quarter of the redraw interval.
  */

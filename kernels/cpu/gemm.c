@@ -39,13 +39,12 @@ enum {
 /* A macro of i for each row; the same with the address it counts from; for each address. */
 #ifdef __AVX512F__
 #define EACH_ROW(_) _(0) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11) _(12) _(13)
-#define EACH_ROW_AT(_)                                                                   \
-    _(0, a0)                                                                             \
-    _(1, a0)                                                                             \
-    _(2, a0)                                                                             \
-    _(3, a3)                                                                             \
-    _(4, a3) _(5, a3) _(6, a6) _(7, a6) _(8, a6) _(9, a9) _(10, a9) _(11, a9) _(12, a12) \
-        _(13, a12)
+#define EACH_ROW_AT(_) \
+    _(0, a0)           \
+    _(1, a0)           \
+    _(2, a0)           \
+    _(3, a3)           \
+    _(4, a3) _(5, a3) _(6, a6) _(7, a6) _(8, a6) _(9, a9) _(10, a9) _(11, a9) _(12, a12) _(13, a12)
 #define EACH_ADDRESS(_) _(0, a0) _(3, a3) _(6, a6) _(9, a9) _(12, a12)
 #define ROWS_1_TO_MOST(_) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11) _(12) _(13) _(14)
 #else

@@ -128,8 +128,9 @@ static double d_hidden(const lh__kernel_call *call, const place *p, int64_t widt
         return sum;
     for (int64_t k = 0; k < gates; k++)
         for (next.unit = 0; next.unit < p->hidden; next.unit++)
-            sum += lh__rounded_product(products, lh__load(call->out, at(&next, slots, first + k)),
-                                  lh__get(w, (k * p->hidden + next.unit) * p->hidden + p->unit));
+            sum +=
+                lh__rounded_product(products, lh__load(call->out, at(&next, slots, first + k)),
+                                    lh__get(w, (k * p->hidden + next.unit) * p->hidden + p->unit));
     return sum;
 }
 

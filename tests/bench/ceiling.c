@@ -1,19 +1,12 @@
 /* ceiling.c - see ceiling.h. */
 #include "tests/bench/ceiling.h"
+#include "tests/bench/timing.h"
 
 #include <stdint.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { ROUNDS = 60, TURNS = 20000, SUMS = 16 };
-
-static double seconds(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -124,10 +117,10 @@ double measured_ceiling(ceiling_kind kind, lh__pool *pool) {
     if (!l.run)
         return 0;
     for (int round = 0; round < ROUNDS; round++) {
-        double begin = seconds(), taken;
+        double begin = 1e-6 * now_us(), taken;
 
         lh__pool_run(pool, threads, run_loop, &l);
-        taken = seconds() - begin;
+        taken = 1e-6 * now_us() - begin;
         best = taken < best ? taken : best;
     }
     return threads * l.operations / best;

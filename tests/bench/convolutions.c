@@ -10,18 +10,11 @@
  */
 #include "kernels/kernel.h"
 #include "tests/bench/ceiling.h"
+#include "tests/bench/timing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double now_ms(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
 
 static lh__view view_of(int64_t a, int64_t b, int64_t c, int64_t d) {
     lh__view v = {.dtype = LH_F32, .ndim = 4, .shape = {a, b, c, d}};
@@ -40,13 +33,13 @@ static lh__view view_of(int64_t a, int64_t b, int64_t c, int64_t d) {
 
 /* The fastest of the runs that fit in `ms`, three at least. */
 static double time_of(const lh__device *device, const lh__kernel_call *call, double ms) {
-    double best = 1e30, begin = now_ms();
+    double best = 1e30, begin = 1e-3 * now_us();
 
-    for (int i = 0; i < 3 || now_ms() - begin < ms; i++) {
-        double start = now_ms(), took;
+    for (int i = 0; i < 3 || 1e-3 * now_us() - begin < ms; i++) {
+        double start = 1e-3 * now_us(), took;
 
         device->kernels[call->op](call);
-        took = now_ms() - start;
+        took = 1e-3 * now_us() - start;
         best = took < best ? took : best;
     }
     return best;

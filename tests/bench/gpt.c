@@ -6,12 +6,13 @@
  *         [--bf16 1]
  */
 #include "engine/optimizer.h"
+#include "tests/bench/timing.h"
+#include "tests/lists.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { VOCABULARY = 65, MOST_LAYERS = 32 };
 
@@ -25,28 +26,6 @@ typedef struct gpt {
     lh_tensor *wte, *wpe, *ln_f;
     block h[MOST_LAYERS];
 } gpt;
-
-static double now_ms(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-#define TENSORS(...)                                                                         \
-    (int32_t)(sizeof((lh_tensor *[]){__VA_ARGS__}) / sizeof(lh_tensor *)), (lh_tensor *[]) { \
-        __VA_ARGS__                                                                          \
-    }
-#define INTS(...)                                                                \
-    (int32_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]) { \
-        __VA_ARGS__                                                              \
-    }
 
 static lh_tensor *call(lh__engine *e, uint32_t op, int32_t n, lh_tensor *const *in, int32_t n_ints,
                        const int64_t *ints, int32_t n_reals, double real) {
@@ -182,12 +161,12 @@ int main(int argc, char **argv) {
     if (lh__params_seal(m.e) != LH_OK || !(adamw = lh__optimizer_new(m.e, &adamw_options)))
         goto fail;
     for (int64_t i = -warm_up; i < steps; i++) {
-        double start = now_ms();
+        double start = 1e-3 * now_us();
 
         if (!step(&m, adamw, text, (uint64_t)(i + warm_up)))
             goto fail;
         if (i >= 0)
-            times[i] = now_ms() - start;
+            times[i] = 1e-3 * now_us() - start;
     }
     qsort(times, (size_t)steps, sizeof *times, by_value);
     printf("{\"step_ms\": %.3f, \"fastest_ms\": %.3f}\n", times[steps / 2], times[0]);

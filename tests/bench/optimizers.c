@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "kernels/kernel.h"
+#include "tests/bench/timing.h"
 
 enum { ARRAYS = 4, WRITTEN = 3, TILE = 16384, ROUNDS = 30 };
 
@@ -22,13 +22,6 @@ typedef struct pass {
     float *x[ARRAYS]; /* parameters, exp_avg, exp_avg_sq, gradients */
     int64_t n;
 } pass;
-
-static double now_us(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e6 * (double)t.tv_sec + 1e-3 * (double)t.tv_nsec;
-}
 
 __attribute__((target_clones("avx512f", "avx2", "default"))) static void
 add_up(const pass *p, int64_t begin, int64_t end) {

@@ -6,30 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "kernels/pool.h"
+#include "tests/bench/timing.h"
 
 enum { ROUNDS = 200 };
-
-static double now_us(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e6 * (double)t.tv_sec + 1e-3 * (double)t.tv_nsec;
-}
 
 static void work(void *arg, int64_t tile) {
     double end = now_us() + *(const double *)arg;
 
     while (now_us() < end)
         ;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
 }
 
 /* The caller is idle for idle_us: it spins up to a millisecond, as if at work, then sleeps. */

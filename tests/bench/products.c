@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "kernels/kernel.h"
 #include "tests/bench/ceiling.h"
+#include "tests/bench/timing.h"
 
 enum { MOST_THREADS = 2, TURNS = 3, LEAST_ROUNDS = 2, MOST_ROUNDS = 100 };
 
@@ -74,13 +74,6 @@ typedef struct contest {
     lh__pool *pools[MOST_THREADS + 1]; /* by threads */
 } contest;
 
-static double seconds(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static lh__view view(const contest *x, void *data, int64_t rows, int64_t columns, char transposed) {
     lh__view v = {.data = data,
                   .dtype = x->dtype,
@@ -128,13 +121,13 @@ static void multiply_blas(const contest *x, int threads) {
 
 /* Seconds of one product, the mean of a round of about ROUND_SECONDS. */
 static double round_of(const contest *x, void (*fn)(const contest *, int), int threads) {
-    double begin = seconds(), end;
+    double begin = 1e-6 * now_us(), end;
     int64_t n = 0;
 
     do {
         fn(x, threads);
         n++;
-        end = seconds();
+        end = 1e-6 * now_us();
     } while (end - begin < ROUND_SECONDS);
     return (end - begin) / (double)n;
 }
@@ -142,10 +135,10 @@ static double round_of(const contest *x, void (*fn)(const contest *, int), int t
 /* The fastest round of a turn, or `best`. */
 static double fastest(const contest *x, void (*fn)(const contest *, int), int threads,
                       double best) {
-    double begin = seconds();
+    double begin = 1e-6 * now_us();
     int rounds = 0;
 
-    while (rounds < LEAST_ROUNDS || (rounds < MOST_ROUNDS && seconds() - begin < SECONDS)) {
+    while (rounds < LEAST_ROUNDS || (rounds < MOST_ROUNDS && 1e-6 * now_us() - begin < SECONDS)) {
         double t = round_of(x, fn, threads);
 
         best = t < best ? t : best;

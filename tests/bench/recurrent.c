@@ -7,22 +7,16 @@
  */
 #include "engine/optimizer.h"
 #include "tests/bench/ceiling.h"
+#include "tests/bench/timing.h"
+#include "tests/lists.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { VOCAB = 65, EMBED = 64, HIDDEN = 256, ROWS = 32, STEPS = 32 };
-
-static double now_us(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e6 * (double)t.tv_sec + 1e-3 * (double)t.tv_nsec;
-}
 
 static const char *const kinds[] = {"rnn", "lstm", "gru"};
 static const int64_t gates_of[] = {1, 4, 3};
@@ -34,15 +28,6 @@ typedef struct size {
 static const size sizes[] = {
     {32, 32, 64, 256}, {28, 64, 28, 128}, {100, 64, 256, 256}, {20, 1, 32, 64}, {64, 128, 512, 512},
 };
-
-#define TENSORS(...)                                                                \
-    (int)(sizeof((lh_tensor *[]){__VA_ARGS__}) / sizeof(void *)), (lh_tensor *[]) { \
-        __VA_ARGS__                                                                 \
-    }
-#define INTS(...)                                                            \
-    (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]) { \
-        __VA_ARGS__                                                          \
-    }
 
 static lh_tensor *op(lh__engine *e, uint32_t code, int n_in, lh_tensor **in, int n_ints,
                      const int64_t *ints) {

@@ -4,27 +4,14 @@
  *     step [--threads N] [--steps N] [--plan 0|1]
  */
 #include "engine/optimizer.h"
+#include "tests/bench/timing.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { BATCH = 64, WARM_UP = 200 };
-
-static double now_us(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e6 * (double)t.tv_sec + 1e-3 * (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
 
 static lh_tensor *op(lh__engine *e, uint32_t code, lh_tensor *a, lh_tensor *b, lh_tensor *c,
                      const int64_t *ints, int32_t n_ints) {

@@ -1,6 +1,6 @@
 /* test_examples.c - every example that is built, on the data it makes when there is none: neither
- * the number of threads changes a bit, nor whether steps are planned, nor having been interrupted in
- * the middle of an epoch.
+ * the number of threads changes a bit, nor whether steps are planned, nor having been interrupted
+ * in the middle of an epoch.
  */
 #include "folder.h"
 
@@ -67,7 +67,8 @@ ParameterizedTest(const example *e, examples, same_bits) {
     char middle[256];
 
     cr_assert_eq(run(TRAIN "%s-1 --num_threads 1", name, name), 0, "%s: %s", name, said());
-    cr_assert_eq(run(TRAIN "%s-3 --num_threads 3 --plan false", name, name), 0, "%s: %s", name, said());
+    cr_assert_eq(run(TRAIN "%s-3 --num_threads 3 --plan false", name, name), 0, "%s: %s", name,
+                 said());
     expect_same_tensors(final_in(name, "1"), final_in(name, "3"));
 
     snprintf(middle, sizeof middle, CHECKPOINTS "/epoch=0-step=4.safetensors", name, "1");

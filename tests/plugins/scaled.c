@@ -83,9 +83,8 @@ static lh_status on_before_backward(lh_ctx *c, void *self, lh_tensor *loss) {
 }
 
 static lh_status on_after_backward(lh_ctx *c, void *self) {
-    return lh_hparam(c, "watch")
-               ? lh_log_value(c, "after_backward", gradient(c, self), LH_LOG_STEP)
-               : LH_OK;
+    return lh_hparam(c, "watch") ? lh_log_value(c, "after_backward", gradient(c, self), LH_LOG_STEP)
+                                 : LH_OK;
 }
 
 static lh_status on_before_optimizer_step(lh_ctx *c, void *self, lh_optimizer *opt) {
@@ -101,7 +100,7 @@ static lh_status on_before_optimizer_step(lh_ctx *c, void *self, lh_optimizer *o
 
 LH_EXPORT_MODULE("scaled", "1.0.0", LH_HPARAMS(hparams), .manual_optimization = MANUAL,
                  .state_size = sizeof(struct scaled), .configure_model = configure_model,
-                 .configure_optimizers = configure_optimizers,
-                 .train_dataloader = train_dataloader, .training_step = training_step,
-                 .on_before_backward = on_before_backward, .on_after_backward = on_after_backward,
+                 .configure_optimizers = configure_optimizers, .train_dataloader = train_dataloader,
+                 .training_step = training_step, .on_before_backward = on_before_backward,
+                 .on_after_backward = on_after_backward,
                  .on_before_optimizer_step = on_before_optimizer_step);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/params.h"
+#include "tests/lists.h"
 
 static inline lh__engine *new_engine(const char *device, int32_t dtype, int32_t threads) {
     lh__error err = {0};
@@ -18,20 +19,6 @@ static inline lh__engine *new_engine(const char *device, int32_t dtype, int32_t 
     lh__step_begin(e, LH__PHASE_TRAIN, 0);
     return e;
 }
-
-#define TENSORS(...)                                                                         \
-    (int32_t)(sizeof((lh_tensor *[]){__VA_ARGS__}) / sizeof(lh_tensor *)), (lh_tensor *[]) { \
-        __VA_ARGS__                                                                          \
-    }
-#define INTS(...)                                                                \
-    (int32_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]) { \
-        __VA_ARGS__                                                              \
-    }
-#define REALS(...)                                                            \
-    (int32_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]) { \
-        __VA_ARGS__                                                           \
-    }
-#define NONE 0, NULL
 
 /* One operator, called from "mnist.c:31". */
 static inline lh_tensor *call(lh__engine *e, uint32_t op, int32_t n_in, lh_tensor *const *in,
