@@ -15,7 +15,7 @@ enum {
     FEW_ROWS = 8,               /* fewer, and OpenBLAS is ahead: see tests/bench/products */
     FEW = 16,                   /* columns, or summands */
     TILE = 256,                 /* OpenBLAS's */
-    RUN = 256,                  /* elements of a row that are worth telling `after` about */
+    RUN = 64,                   /* elements of a row that are worth telling `after` about */
     LEAST_TO_CUT = 1024 * 1024, /* multiply-adds of all products */
     LEAST_TILE = 64 * 1024,     /* multiply-adds of a job's tile: of several products if small */
     STRIPS = 8,                 /* sides of a tile of products in bfloat16 */
