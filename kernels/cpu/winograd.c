@@ -115,34 +115,43 @@ static inline void transform_source(float *v, int64_t step, const float *from, i
     }
 }
 
-/* v[point][tile][channel] of a unit: channels [c0, c0 + channels) of the source; a tile's channels
- * are `row`, points `step` apart. Returns the number of tiles. */
-static int64_t source_tiles(float *v, int64_t row, int64_t step, const source *s, int64_t unit,
-                            int64_t c0, int64_t channels, float *room) {
-    const int64_t columns = 2 * s->across + 2, plane = s->shape.size;
+typedef void transform(float *to, int64_t step, const float *from, int64_t line);
+
+/* to[point][tile][channel] of a unit, each tile transformed from a window that begins `pad` before
+ * its results and is `more` longer: channels [c0, c0 + channels). A tile's channels are `row`,
+ * points `step` apart. Returns the number of tiles. */
+static inline __attribute__((always_inline)) int64_t
+tiles_of(float *to, int64_t row, int64_t step, const source *s, int64_t unit, int64_t c0,
+         int64_t channels, float *room, const int64_t pad[2], int64_t more, transform *apply) {
+    const int64_t columns = 2 * s->across + more;
     int64_t tiles = 0, n;
     part at;
 
     n = parts_of(s, unit, &at);
     for (int64_t k = 0; k < n; k++, at.image++, tiles += at.rows * s->across) {
-        const window w = {2 * at.row - s->pad[0], -s->pad[1], 2 * at.rows + 2, columns};
+        const window w = {2 * at.row - pad[0], -pad[1], 2 * at.rows + more, columns};
 
         if (has_border(&s->shape, &w))
             memset(room, 0, (size_t)(w.rows * columns * WIDTH) * sizeof *room);
         for (int64_t c = 0; c < channels; c += WIDTH) {
             planes p = s->shape;
-            float *to = v + tiles * row + c;
+            float *tile = to + tiles * row + c;
 
-            p.data = s->data + (at.image * s->shape.channels + c0 + c) * plane;
+            p.data = s->data + (at.image * p.channels + c0 + c) * p.size;
             p.channels = least(WIDTH, channels - c);
             planes_to_lanes(room, WIDTH, &p, &w);
             for (int64_t i = 0; i < at.rows; i++)
-                for (int64_t j = 0; j < s->across; j++, to += row)
-                    transform_source(to, step, room + (2 * i * columns + 2 * j) * WIDTH,
-                                     columns * WIDTH);
+                for (int64_t j = 0; j < s->across; j++, tile += row)
+                    apply(tile, step, room + (2 * i * columns + 2 * j) * WIDTH, columns * WIDTH);
         }
     }
     return tiles;
+}
+
+/* v[point][tile][channel] of a unit: see tiles_of. */
+static int64_t source_tiles(float *v, int64_t row, int64_t step, const source *s, int64_t unit,
+                            int64_t c0, int64_t channels, float *room) {
+    return tiles_of(v, row, step, s, unit, c0, channels, room, s->pad, 2, transform_source);
 }
 
 /* The weight. */
@@ -382,32 +391,12 @@ static inline void transform_gradient(float *d, int64_t step, const float *from,
     }
 }
 
-/* d[point][tile][channel] of a run of tiles: channels [c0, c0 + channels) of the gradient. */
+/* d[point][tile][channel] of a run of the gradient: see tiles_of. */
 static void gradient_tiles(float *d, int64_t row, int64_t step, const source *s, int64_t run,
                            int64_t c0, int64_t channels, float *room) {
-    const int64_t columns = 2 * s->across;
-    int64_t tiles = 0, n;
-    part at;
+    const int64_t none[2] = {0};
 
-    n = parts_of(s, run, &at);
-    for (int64_t k = 0; k < n; k++, at.image++, tiles += at.rows * s->across) {
-        const window w = {2 * at.row, 0, 2 * at.rows, columns};
-
-        if (has_border(&s->shape, &w))
-            memset(room, 0, (size_t)(w.rows * columns * WIDTH) * sizeof *room);
-        for (int64_t c = 0; c < channels; c += WIDTH) {
-            planes p = s->shape;
-            float *to = d + tiles * row + c;
-
-            p.data = s->data + (at.image * p.channels + c0 + c) * p.size;
-            p.channels = least(WIDTH, channels - c);
-            planes_to_lanes(room, WIDTH, &p, &w);
-            for (int64_t i = 0; i < at.rows; i++)
-                for (int64_t j = 0; j < s->across; j++, to += row)
-                    transform_gradient(to, step, room + (2 * i * columns + 2 * j) * WIDTH,
-                                       columns * WIDTH);
-        }
-    }
+    tiles_of(d, row, step, s, run, c0, channels, room, none, 0, transform_gradient);
 }
 
 /* sums[point][panel][large channel][lane] of a unit. */

@@ -1,5 +1,7 @@
-/* operators.c - small programs of operator calls, on both devices: each call is computed or refused
- * with a message that names the operator and the author's line, and the devices agree on which.
+/* operators.c - small programs of operator calls, on both devices, and on cpu once more with calls
+ * put off: each call is computed or refused with a message that names the operator and the author's
+ * line, the devices agree on which, and calls that were put off have the bits of calls that
+ * weren't.
  *
  * The input is read as statements: leaves of any dtype, layout and content, calls with plausible
  * and with wild integers and reals, gradients of gradients, backward passes, modes. A statement's
@@ -23,7 +25,7 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size) {
 }
 
 enum {
-    DEVICES = 2,
+    DEVICES = 3, /* ref, cpu and cpu deferred */
     MOST_STATEMENTS = 32,
     MOST_TENSORS = 64,
     MOST_ELEMENTS = 512, /* of a tensor that is used again */
@@ -86,10 +88,17 @@ static lh_tensor **tensor_of(program *p) {
     return p->tensor[byte_of(p) % p->n_tensors];
 }
 
+/* Every device has it. */
+static int32_t is_whole(lh_tensor *const *t) {
+    for (int32_t d = 0; d < DEVICES; d++)
+        if (!t[d])
+            return 0;
+    return 1;
+}
+
 /* Keeps what a statement gave, unless it is too large to go on with. */
 static void keep(program *p, lh_tensor *const *t) {
-    if (!t[0] || !t[1] || p->n_tensors == MOST_TENSORS ||
-        lh__view_numel(&t[0]->view) > MOST_ELEMENTS)
+    if (!is_whole(t) || p->n_tensors == MOST_TENSORS || lh__view_numel(&t[0]->view) > MOST_ELEMENTS)
         return;
     memcpy(p->tensor[p->n_tensors++], t, sizeof *p->tensor);
 }
@@ -143,22 +152,29 @@ static int32_t may_differ(const lh__error *err) {
     return err->code == LH_ENOMEM || err->code == LH_EINVAL || err->code == LH_ESTATE;
 }
 
+static void check_pair(program *p, lh_tensor *const *t, int32_t one, int32_t other) {
+    const lh__error *err = p->err;
+
+    if (!t[one] != !t[other] && !may_differ(&err[t[one] ? other : one]))
+        fail(p, t[one] ? other : one, "refused by one device only");
+    if (t[one] && t[other]) {
+        const lh__view *a = &t[one]->view, *b = &t[other]->view;
+
+        if (a->dtype != b->dtype || a->ndim != b->ndim ||
+            memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) != 0)
+            fail(p, other, "the devices differ in dtype or shape");
+    }
+    if (!t[one] && !t[other] && err[one].code != err[other].code && !may_differ(&err[one]) &&
+        !may_differ(&err[other]))
+        fail(p, other, "the devices differ in the error");
+}
+
 static void check_agreement(program *p, lh_tensor *const *t) {
     for (int32_t d = 0; d < DEVICES; d++)
         if (t[d] && p->err[d].code != LH_OK)
             fail(p, d, "a result and an error");
-    if (!t[0] != !t[1] && !may_differ(&p->err[t[0] ? 1 : 0]))
-        fail(p, t[0] ? 1 : 0, "refused by one device only");
-    if (t[0] && t[1]) {
-        const lh__view *a = &t[0]->view, *b = &t[1]->view;
-
-        if (a->dtype != b->dtype || a->ndim != b->ndim ||
-            memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) != 0)
-            fail(p, 0, "the devices differ in dtype or shape");
-    }
-    if (!t[0] && !t[1] && p->err[0].code != p->err[1].code && !may_differ(&p->err[0]) &&
-        !may_differ(&p->err[1]))
-        fail(p, 0, "the devices differ in the error");
+    for (int32_t d = 1; d < DEVICES; d++)
+        check_pair(p, t, d - 1, d);
 }
 
 /* The call on each device; the numbers are where a sanitizer sees a step beyond them. */
@@ -217,7 +233,7 @@ static int32_t apply(program *p, uint32_t op, lh_tensor **t, int32_t n_ints, con
     call.n_ints = n_ints, call.ints = ints;
     memcpy(in[0], t, sizeof *in);
     run(p, call, in, t);
-    return t[0] && t[1];
+    return is_whole(t);
 }
 
 /* Transposed, every second element of an axis, repeated along a new one, or as it is. */
@@ -263,7 +279,7 @@ static void make_leaf(program *p, uint8_t kind) {
     for (int32_t d = 0; d < DEVICES; d++)
         t[d] = lh__tensor_new(p->engine[d], dtype, ndim, shape, data);
     view(p, t);
-    if (t[0] && t[1] && lh__dtype_name(dtype)[0] != 'i' && kind & 16)
+    if (is_whole(t) && lh__dtype_name(dtype)[0] != 'i' && kind & 16)
         apply(p, LH_OP_REQUIRE_GRAD, t, 0, NULL);
     keep(p, t);
 }
@@ -367,7 +383,7 @@ static int32_t make_operand(program *p, const char *spec, const int64_t *letters
         ((int64_t *)data)[i] = (i + kind / 16) % 2;
     for (int32_t d = 0; d < DEVICES; d++)
         t[d] = lh__tensor_new(p->engine[d], dtype, ndim, shape, data);
-    if (!t[0] || !t[1] || (reversed && !reverse(p, t)))
+    if (!is_whole(t) || (reversed && !reverse(p, t)))
         return 0;
     return *spec != 'r' || dtype == LH_I32 || !(kind >> 3 & 1) ||
            apply(p, LH_OP_REQUIRE_GRAD, t, 0, NULL);
@@ -454,10 +470,11 @@ static void put_new(program *p, const char *name, int32_t dtype, int32_t ndim, i
 }
 
 static void set_up(program *p) {
-    static const char *const devices[DEVICES] = {"ref", "cpu"};
+    static const char *const devices[DEVICES] = {"ref", "cpu", "cpu"};
 
     for (int32_t d = 0; d < DEVICES; d++) {
-        const lh__engine_options options = {devices[d], 1, LH_F32, 42, 0};
+        const lh__engine_options options = {
+            .device = devices[d], .threads = 1, .dtype = LH_F32, .seed = 42, .deferred = d == 2};
 
         p->engine[d] = lh__engine_new(&options, &p->err[d]);
         if (!p->engine[d]) {
@@ -512,6 +529,28 @@ static void set_mode(program *p, uint8_t kind) {
             lh__set_grad_enabled(p->engine[d], kind >> 1 & 1);
 }
 
+/* The bytes of what cpu has, at once and deferred; not compared once memory ran out. */
+static void check_bits(program *p) {
+    static _Alignas(64) uint8_t data[2][8 * MOST_ELEMENTS];
+
+    for (int32_t i = 0; i < p->n_tensors; i++) {
+        lh_tensor **t = p->tensor[i];
+        const size_t bytes =
+            (size_t)(lh__view_numel(&t[1]->view) * lh__dtype_size(t[1]->view.dtype));
+
+        for (int32_t d = 1; d < DEVICES; d++) {
+            p->err[d] = (lh__error){0};
+            if (lh__tensor_read(p->engine[d], t[d], data[d - 1], bytes) == LH_OK)
+                continue;
+            if (p->err[d].code != LH_ENOMEM)
+                fail(p, d, "a result that can't be read");
+            return;
+        }
+        if (memcmp(data[0], data[1], bytes) != 0)
+            fail(p, 2, "other bits than without deferring");
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static program p;
 
@@ -536,5 +575,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         else
             call_operator(&p, (uint32_t)byte_of(&p) << 4);
     }
+    check_bits(&p);
     return 0;
 }

@@ -2,7 +2,7 @@
  * the one step compares shapes and elements with what they have to be. With `misuse` it makes that
  * mistake instead.
  */
-#include <lhost/lhost.h>
+#include "one_step.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,23 +14,6 @@ static const lh_hparam_spec hparams[] = {
 static lh_status configure_model(lh_ctx *c, void *self) {
     lh_param(c, "weight", NULL, 2, 3);
     return LH_OK;
-}
-
-static lh_status configure_optimizers(lh_ctx *c, void *self) {
-    lh_sgd(c, .lr = 0);
-    return LH_OK;
-}
-
-static lh_status item(void *user, int64_t index, void *const *fields) {
-    *(float *)fields[0] = 0;
-    return LH_OK;
-}
-
-static lh_status train_dataloader(lh_ctx *c, void *self) {
-    lh_dataset *d = lh_dataset_map(c, .length = 1, .get_item = item, .n_fields = 1,
-                                   .fields = (const lh_field[]){LH_FIELD(LH_F32, 0, 0)});
-
-    return lh_loader(c, .dataset = d, .batch_size = 1);
 }
 
 #define SHAPE(...) LH_COUNT_INTS_(__VA_ARGS__), LH_INTS_(__VA_ARGS__)

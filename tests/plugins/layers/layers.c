@@ -6,6 +6,7 @@
  * runs.
  */
 #include "layers.h"
+#include "../one_step.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -85,23 +86,6 @@ static lh_status configure_model(lh_ctx *c, void *self) {
     if (b->t->is_bare)
         lh_param(c, "unused", NULL, 1); /* for the optimizer */
     return LH_OK;
-}
-
-static lh_status configure_optimizers(lh_ctx *c, void *self) {
-    lh_sgd(c, .lr = 0);
-    return LH_OK;
-}
-
-static lh_status item(void *user, int64_t index, void *const *fields) {
-    *(float *)fields[0] = 0;
-    return LH_OK;
-}
-
-static lh_status train_dataloader(lh_ctx *c, void *self) {
-    lh_dataset *d = lh_dataset_map(c, .length = 1, .get_item = item, .n_fields = 1,
-                                   .fields = (const lh_field[]){LH_FIELD(LH_F32, 0, 0)});
-
-    return lh_loader(c, .dataset = d, .batch_size = 1);
 }
 
 /* `got` is `expected` to 1e-10 of its size, element by element. */
