@@ -89,8 +89,9 @@ enum {
                           n, heads lie before t in the result; reals: scale, dropout p. A vector:
                           the result, then, (n, heads, t), the logarithm of the sum of exp of each
                           row's scores, 0 where the row has no key and is therefore 0 */
-    LH__OP_ATTENTION_GRAD, /* (g, vector, q, k, v[, mask]) ints, reals as ATTENTION: a vector: the
-                              gradients to q, k and v, laid out as the result */
+    LH__OP_ATTENTION_GRAD, /* (g, vector, q, k, v[, mask]) ints as ATTENTION, then 1: side by side;
+                              reals as ATTENTION: a vector: the gradients to q, k and v, laid out
+                              as the result or, of equally many positions, side by side */
     LH__OP_ATTENDED,       /* (y, vector, q, k, v[, mask]): y, in the vector, as a view that has the
                               gradients of ATTENTION */
     LH__OP_LIMIT
