@@ -2,7 +2,8 @@
  *
  * Invariant: results are vectors that hold several tensors one after another: the result and, (n,
  * heads, t), what its rows were normalized with; or the gradients to q, k and v. Each has axes (n,
- * heads, positions, features), of which positions may lie elsewhere in memory.
+ * heads, positions, features), of which positions may lie elsewhere in memory. Gradients may also
+ * lie side by side: (n, positions), then those to q, to k and to v, each (heads, features).
  */
 #ifndef LH_KERNELS_ATTENTION_H
 #define LH_KERNELS_ATTENTION_H
@@ -50,6 +51,23 @@ static inline lh__view lh__attention_part(const lh__attention *a, const lh__view
         .shape = {a->n, a->heads, positions, features},
         .stride = {a->heads * (a->before ? positions : 1) * features, head, row, 1},
     };
+}
+
+/* The gradients to q, k and v in such a vector. */
+static inline void lh__attention_gradients(const lh__attention *a, const lh__view *vector,
+                                           bool side_by_side, lh__view part[3]) {
+    const int64_t positions[] = {a->t, a->s, a->s}, features[] = {a->d, a->d, a->e};
+    int64_t first = 0;
+
+    for (int32_t i = 0; i < 3; i++) {
+        part[i] = lh__attention_part(a, vector, first, positions[i], features[i]);
+        first += a->heads * features[i] * (side_by_side ? 1 : a->n * positions[i]);
+        if (!side_by_side)
+            continue;
+        part[i].stride[2] = a->heads * (2 * a->d + a->e);
+        part[i].stride[1] = features[i];
+        part[i].stride[0] = positions[i] * part[i].stride[2];
+    }
 }
 
 /* Keys that query i sees of the first `most`. */

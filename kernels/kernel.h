@@ -85,13 +85,13 @@ enum {
     LH__OP_BCE_GRAD,       /* (g, p, target): g (p - target) / max(p (1 - p), 1e-12) */
     LH__OP_BCE_LOGITS,     /* (logits, target): the loss of each element */
     LH__OP_ATTENTION,      /* (q (n, heads, t, d), k (n, heads, s, d), v (n, heads, s, e)[, mask (n,
-                              heads, t, s) BOOL, keep where 1, or real, added]) ints: causal, how
-                              many of n, heads lie before t in the result; reals: scale, dropout
-                              p. A vector: the result, then, (n, heads, t), the logarithm of the
-                              sum of exp of each row's scores, 0 where the row has no key and is
-                              therefore 0 */
-    LH__OP_ATTENTION_GRAD, /* (g, vector, q, k, v[, mask]) ints, reals as ATTENTION: a vector: the
-                              gradients to q, k and v, laid out as the result */
+                              heads, t, s) BOOL, keep where 1, or real, added]) ints: causal, how many of
+                              n, heads lie before t in the result; reals: scale, dropout p. A vector:
+                              the result, then, (n, heads, t), the logarithm of the sum of exp of each
+                              row's scores, 0 where the row has no key and is therefore 0 */
+    LH__OP_ATTENTION_GRAD, /* (g, vector, q, k, v[, mask]) ints as ATTENTION, then 1: side by side;
+                              reals as ATTENTION: a vector: the gradients to q, k and v, laid out
+                              as the result or, of equally many positions, side by side */
     LH__OP_ATTENDED,       /* (y, vector, q, k, v[, mask]): y, in the vector, as a view that has the
                               gradients of ATTENTION */
     LH__OP_LIMIT

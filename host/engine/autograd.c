@@ -5,6 +5,7 @@
  * walk is under way. The first gradient of a parameter is written to its place by the operator that
  * computes it, when that is the last of its formula; later ones are added.
  */
+#include "engine/parts.h"
 #include "engine/state.h"
 #include "kernels/view.h"
 
@@ -111,7 +112,7 @@ static lh_status propagate(lh__engine *e, const lh__node *n, int32_t i, lh_tenso
         return e->err->code != LH_OK ? e->err->code : LH_EINVAL;
     if (lands)
         return deliver(e, in->param, part);
-    in->grad = in->grad ? sum(e, in->grad, part) : part;
+    in->grad = in->grad ? sum(e, lh__whole(e, in->grad), part) : part;
     return in->grad ? LH_OK : LH_ENOMEM;
 }
 
@@ -135,6 +136,9 @@ static lh_status walk(lh__engine *e, lh_tensor *loss, lh_tensor *target, int32_t
         n->spent = !retain;
         e->under = n;
         *n->joint = NULL;
+        g = lh__whole(e, g);
+        if (!g)
+            return e->err->code;
         for (int32_t i = 0; i < n->n_in && status == LH_OK; i++) {
             const lh_tensor *in = n->in[i];
             int32_t leads = in->node || in == target || (in->param && !target);
@@ -160,9 +164,9 @@ static lh_status run(lh__engine *e, lh_tensor *loss, double scale, lh_tensor *ta
     loss->grad = seed(e, loss, scale);
     if (loss->grad)
         status = walk(e, loss, target, retain, found);
+    *gradient = target && status == LH_OK ? lh__whole(e, target->grad) : NULL;
     e->under = NULL;
     e->landing = NULL;
-    *gradient = target ? target->grad : NULL;
     /* An error leaves gradients behind; so do branches that the target cut off. */
     loss->grad = NULL;
     if (target)

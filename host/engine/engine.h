@@ -21,6 +21,7 @@
 typedef struct lh__engine lh__engine;
 typedef struct lh__node lh__node;
 typedef struct lh__param lh__param;
+typedef struct lh__parts lh__parts;
 
 struct lh_tensor {
     lh__view view;
@@ -28,6 +29,7 @@ struct lh_tensor {
     lh__param *param;      /* the parameter or buffer that it is, or NULL */
     lh__param *base;       /* that in whose memory it lies: itself, or seen by a view; or NULL */
     lh_tensor *grad;       /* during a backward pass: what has arrived so far; else NULL */
+    lh__parts *parts;      /* of a gradient that has no place in memory yet (parts.h); else NULL */
     int32_t requires_grad; /* a gradient flows through it */
     int32_t value;         /* 1 + the value in which it lies while that is pending (plan/stream.h);
                               0: it lies where view.data says */

@@ -15,6 +15,7 @@ lh_tensor *lh__tensor_alloc(lh__engine *e) {
     t->node = NULL;
     t->param = t->base = NULL;
     t->grad = NULL;
+    t->parts = NULL;
     t->requires_grad = t->value = 0;
     return t;
 }

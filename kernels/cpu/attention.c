@@ -23,9 +23,9 @@ typedef struct job {
     lh__attention a;
     lh__philox_key key;
     lh__products products;
-    lh__view y, g, dq, dk, dv;
-    void *log_sum; /* (n heads t) */
-    bool whole;    /* a tile is a head, all gradients; else a block of queries or keys */
+    lh__view y, g, grads[3]; /* to q, k and v */
+    void *log_sum;           /* (n heads t) */
+    bool whole;              /* a tile is a head, all gradients; else a block of queries or keys */
 } job;
 
 /* Queries [q, q + rows) by keys [k, k + columns) of a head. */
@@ -133,9 +133,7 @@ void ISA(attention_grad)(const lh__kernel_call *call) {
     }
     w.y = lh__attention_part(a, call->in[1], 0, a->t, a->e);
     w.log_sum = behind(call->in[1], heads * a->t * a->e);
-    w.dq = lh__attention_part(a, call->out, 0, a->t, a->d);
-    w.dk = lh__attention_part(a, call->out, heads * a->t * a->d, a->s, a->d);
-    w.dv = lh__attention_part(a, call->out, heads * (a->t + a->s) * a->d, a->s, a->e);
+    lh__attention_gradients(a, call->out, call->ints[2] != 0, w.grads);
     w.whole = heads >= FEW_HEADS;
     if (!w.whole)
         tiles *= count(a->t, QUERIES) + count(a->s, KEYS);

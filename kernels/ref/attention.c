@@ -141,17 +141,16 @@ void lh__ref_attention_grad(const lh__kernel_call *call) {
              .products = products_of(call),
              .g = call->in[0]};
     const lh__attention *a = &w.a;
-    int64_t heads = a->n * a->heads, rows = heads * a->t;
-    lh__view dq = lh__attention_part(a, call->out, 0, a->t, a->d);
-    lh__view dk = lh__attention_part(a, call->out, rows * a->d, a->s, a->d);
-    lh__view dv = lh__attention_part(a, call->out, (rows + heads * a->s) * a->d, a->s, a->e);
+    int64_t rows = a->n * a->heads * a->t;
+    lh__view grads[3];
 
+    lh__attention_gradients(a, call->out, call->ints[2] != 0, grads);
     w.y = lh__attention_part(a, call->in[1], 0, a->t, a->e);
     w.log_sum = lh__view_slice(call->in[1], 0, rows * a->e, rows, 1);
     for (place p = {0}; p.n < a->n; p.n++)
         for (p.head = 0; p.head < a->heads; p.head++) {
-            combine(&w, p, &dq, a->k, score_grad, false);
-            combine(&w, p, &dk, a->q, score_grad, true);
-            combine(&w, p, &dv, w.g, kept_weight, true);
+            combine(&w, p, &grads[0], a->k, score_grad, false);
+            combine(&w, p, &grads[1], a->q, score_grad, true);
+            combine(&w, p, &grads[2], w.g, kept_weight, true);
         }
 }

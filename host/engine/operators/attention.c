@@ -221,6 +221,36 @@ static lh_tensor *part_of(lh__engine *e, lh_tensor *vector, int64_t *at, const l
     return op1_ints(e, LH_OP_PERMUTE, reshaped(e, part, 4, shape), 4, order[before]);
 }
 
+/* Whether the positions of q, k and v lie side by side, n outermost, as rows of one projection do:
+ * then so do those of their gradients. */
+static int32_t are_joined(const lh__view *q, const lh__view *k, const lh__view *v) {
+    const lh__view *const all[] = {q, k, v};
+    const int64_t heads = q->shape[1], row = heads * (2 * q->shape[3] + v->shape[3]);
+    int32_t are = q->shape[2] == v->shape[2];
+
+    for (int32_t i = 0; are && i < 3; i++) {
+        const lh__view *x = all[i];
+
+        are = x->stride[3] == 1 && x->stride[2] == row &&
+              (heads == 1 || x->stride[1] == x->shape[3]) &&
+              (x->shape[0] == 1 || x->stride[0] == x->shape[2] * row);
+    }
+    return are;
+}
+
+/* Part i of the gradients, (n, heads, positions, features), where these lie side by side. */
+static lh_tensor *joined_part(lh__engine *e, lh_tensor *vector, int32_t i, const lh__view *q,
+                              const lh__view *v) {
+    const int64_t n = q->shape[0], heads = q->shape[1], t = q->shape[2], d = q->shape[3];
+    const int64_t row = heads * (2 * d + v->shape[3]), first = i * heads * d;
+    const int64_t features = i < 2 ? d : v->shape[3];
+    lh_tensor *part = reshaped(e, vector, 3, (int64_t[]){n, t, row});
+
+    part = op1_ints(e, LH_OP_SLICE, part, 4, (int64_t[]){2, first, first + heads * features, 1});
+    part = reshaped(e, part, 4, (int64_t[]){n, t, heads, features});
+    return op1_ints(e, LH_OP_PERMUTE, part, 4, (int64_t[]){0, 2, 1, 3});
+}
+
 /* The kernel's way. */
 static lh_tensor *attended(lh__check *c, const form *f) {
     lh__engine *e = c->e;
@@ -273,7 +303,8 @@ static lh_tensor *derivable(lh__engine *e, const lh__node *n, int32_t i, lh_tens
 }
 
 static lh_tensor *d_attended(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {
-    const lh__view *q = &n->in[2]->view;
+    const lh__view *q = &n->in[2]->view, *v = &n->in[4]->view;
+    const int64_t ints[] = {n->ints[0], n->ints[1], are_joined(q, &n->in[3]->view, v)};
     lh_tensor *in[6], *part = NULL;
     int64_t at = 0;
 
@@ -283,8 +314,9 @@ static lh_tensor *d_attended(lh__engine *e, const lh__node *n, int32_t i, lh_ten
     for (int32_t k = 1; k < n->n_in; k++)
         in[k] = n->in[k];
     if (!*n->joint)
-        *n->joint =
-            op(e, LH__OP_ATTENTION_GRAD, n->n_in, in, n->n_ints, n->ints, n->n_reals, n->reals);
+        *n->joint = op(e, LH__OP_ATTENTION_GRAD, n->n_in, in, 3, ints, n->n_reals, n->reals);
+    if (ints[2])
+        return joined_part(e, *n->joint, i - 2, q, v);
     for (int32_t k = 2; k <= i; k++)
         part = part_of(e, *n->joint, &at, q, n->in[k]->view.shape[2], n->in[k]->view.shape[3],
                        n->ints[1]);
@@ -394,7 +426,7 @@ static const lh__row rows[] = {
      LH__AS_IS, shape_vector, {0}, NULL},
     {LH__OP_ATTENDED, "attended", "y vector q k v mask", {5, 6}, {2, 2}, {2, 2}, LH__RANDOM,
      LH__AS_IS, lh__shape_view, {NULL, NULL, d_attended, d_attended, d_attended}, NULL},
-    {LH__OP_ATTENTION_GRAD, "attention_grad", "g vector q k v mask", {5, 6}, {2, 2}, {2, 2},
+    {LH__OP_ATTENTION_GRAD, "attention_grad", "g vector q k v mask", {5, 6}, {3, 3}, {2, 2},
      LH__REPLAYS, LH__AS_IS, shape_vector_grad, {0}, NULL},
 };
 /* clang-format on */

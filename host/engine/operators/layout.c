@@ -1,6 +1,7 @@
 /* layout.c - views of a tensor, and copies of parts of it by place or by index. */
 #include "engine/operators/rules.h"
 
+#include "engine/parts.h"
 #include "engine/state.h"
 #include "kernels/view.h"
 
@@ -350,14 +351,19 @@ static lh_tensor *scattered(lh__engine *e, uint32_t code, const lh__node *n, int
     return op(e, code, n_in, in, n->n_ints + x->ndim, ints, 0, NULL);
 }
 
-/* Of a tensor that is taken apart: added to what has arrived from the other slices. */
+/* Of a tensor that is taken apart: a part, or added to what has arrived. */
 static lh_tensor *d_slice(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {
-    lh_tensor *arrived = n->in[0]->grad;
+    lh_tensor *x = n->in[0], *arrived = x->grad, *parts = NULL;
 
-    if (e->grad_enabled || !arrived || arrived->view.dtype != g->view.dtype)
+    if (e->grad_enabled)
         return scattered(e, LH__OP_SLICE_GRAD, n, 1, &g);
-    n->in[0]->grad = NULL;
-    return scattered(e, LH__OP_SLICE_GRAD, n, 2, (lh_tensor *[]){g, arrived});
+    x->grad = NULL;
+    if (x->node && n->ints[3] == 1)
+        parts = lh__part_added(e, arrived, x, n->ints[0], n->ints[1], n->ints[2], g);
+    if (parts || e->err->code != LH_OK)
+        return parts;
+    arrived = lh__whole(e, arrived);
+    return scattered(e, LH__OP_SLICE_GRAD, n, arrived ? 2 : 1, (lh_tensor *[]){g, arrived});
 }
 
 static lh_tensor *d_gather(lh__engine *e, const lh__node *n, int32_t i, lh_tensor *g) {

@@ -97,10 +97,38 @@ static lh_tensor *elementwise(machine *m) {
     }
 }
 
+/* Taken apart, and put together otherwise; a column may be left out or taken twice. */
+static lh_tensor *in_parts(machine *m, lh_tensor *x) {
+    int64_t end = 1 + draw(m, 7), begin = draw(m, 3) ? end : draw(m, 8);
+    lh_tensor *a = call(m->e, LH_OP_SLICE, TENSORS(x), INTS(1, 0, end, 1), NONE);
+    lh_tensor *b = call(m->e, LH_OP_SLICE, TENSORS(x), INTS(1, begin, 8, 1), NONE);
+
+    if (draw(m, 2))
+        a = call(m->e, LH_OP_TANH, TENSORS(a), NONE, NONE);
+    a = call(m->e, LH_OP_CONCAT, TENSORS(b, a, x), INTS(1), NONE);
+    return call(m->e, LH_OP_SLICE, TENSORS(a), INTS(1, 0, 8, 1), NONE);
+}
+
+/* Columns [begin, end) as the only head of one sequence. */
+static lh_tensor *head(machine *m, lh_tensor *x, int64_t begin, int64_t end) {
+    x = call(m->e, LH_OP_SLICE, TENSORS(x), INTS(1, begin, end, 1), NONE);
+    return call(m->e, LH_OP_RESHAPE, TENSORS(x), INTS(1, 1, -1, end - begin), NONE);
+}
+
+/* Rows attend to those before, x being queries, keys and values side by side. */
+static lh_tensor *attention(machine *m, lh_tensor *x) {
+    lh_tensor *y =
+        call(m->e, LH_OP_ATTENTION, TENSORS(head(m, x, 0, 2), head(m, x, 2, 4), head(m, x, 4, 8)),
+             INTS(1), REALS(0, draw(m, 2) ? 0.2 : 0));
+
+    y = call(m->e, LH_OP_RESHAPE, TENSORS(y), INTS(-1, 4), NONE);
+    return call(m->e, LH_OP_CONCAT, TENSORS(y, y), INTS(1), NONE);
+}
+
 static lh_tensor *other(machine *m) {
     lh_tensor *x = pick(m), *y;
 
-    switch (draw(m, 9)) {
+    switch (draw(m, 11)) {
     case 0:
         return call(m->e, LH_OP_LINEAR, TENSORS(x, m->params[draw(m, 2)]), NONE, NONE);
     case 1:
@@ -126,6 +154,10 @@ static lh_tensor *other(machine *m) {
         y = call(m->e, LH_OP_EXP, TENSORS(call(m->e, LH_OP_NEG, TENSORS(y), NONE, NONE)), NONE,
                  NONE);
         return call(m->e, LH_OP_RESHAPE, TENSORS(y), INTS(-1, 8), NONE);
+    case 8:
+        return in_parts(m, x);
+    case 9:
+        return attention(m, x);
     default:
         return call(m->e, LH_OP_LAYER_NORM, TENSORS(x), INTS(1), REALS(1e-5));
     }

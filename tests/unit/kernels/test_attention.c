@@ -18,6 +18,7 @@ typedef struct about {
     double p;
     int32_t dtype;
     int layout;
+    int64_t side_by_side; /* gradients */
 } about;
 
 static lh__view matrix(const about *a, int64_t rows, int64_t columns) {
@@ -34,8 +35,8 @@ static lh__view mask_of(const about *a) {
 }
 
 static void set(trial *t, const about *a, lh__products products) {
-    t->call.n_ints = t->call.n_reals = 2;
-    t->ints[0] = a->causal, t->ints[1] = a->before;
+    t->call.n_ints = 3, t->call.n_reals = 2;
+    t->ints[0] = a->causal, t->ints[1] = a->before, t->ints[2] = a->side_by_side;
     t->reals[0] = 1 / sqrt((double)a->size[D] + 1), t->reals[1] = a->p;
     t->call.ints = t->ints, t->call.reals = t->reals;
     t->call.key = (lh__philox_key){5, 6, 7};
@@ -82,19 +83,25 @@ Test(attention, agrees_on_shapes_layouts_and_masks) {
 
         for (int i = 0; i < SIZES; i++)
             a.size[i] = i < T ? 1 + draw_below(3) : sizes[draw_below(round % 7 ? 4 : 5)];
+        if (round % 4 == 0) {
+            a.size[S] = a.size[T];
+            a.side_by_side = 1;
+        }
         check(&a, LH__PRODUCTS_F32);
     }
 }
 
 Test(attention, agrees_when_cut_into_blocks) {
     static const about all[] = {
-        {{1, 1, 130, 203, 5, 3}, NO_MASK, 0, 2, 0, LH_F32, CONTIGUOUS},
-        {{1, 2, 203, 130, 3, 5}, NO_MASK, 1, 1, 0, LH_F32, TRANSPOSED},
-        {{1, 1, 70, 190, 4, 4}, NO_MASK, 1, 2, 0, LH_F64, CONTIGUOUS},
-        {{3, 3, 65, 129, 4, 17}, KEEP, 0, 1, 0, LH_F32, STEPPED},
-        {{3, 3, 129, 65, 17, 4}, ADDED, 1, 0, 0.3, LH_F32, CONTIGUOUS},
-        {{1, 3, 66, 67, 2, 2}, KEEP, 1, 2, 0.5, LH_F64, CONTIGUOUS},
-        {{2, 4, 64, 64, 33, 16}, NO_MASK, 1, 1, 0.1, LH_F32, CONTIGUOUS},
+        {{1, 1, 130, 203, 5, 3}, NO_MASK, 0, 2, 0, LH_F32, CONTIGUOUS, 0},
+        {{1, 2, 203, 130, 3, 5}, NO_MASK, 1, 1, 0, LH_F32, TRANSPOSED, 0},
+        {{1, 1, 70, 190, 4, 4}, NO_MASK, 1, 2, 0, LH_F64, CONTIGUOUS, 0},
+        {{3, 3, 65, 129, 4, 17}, KEEP, 0, 1, 0, LH_F32, STEPPED, 0},
+        {{3, 3, 129, 65, 17, 4}, ADDED, 1, 0, 0.3, LH_F32, CONTIGUOUS, 0},
+        {{1, 3, 66, 67, 2, 2}, KEEP, 1, 2, 0.5, LH_F64, CONTIGUOUS, 0},
+        {{2, 4, 64, 64, 33, 16}, NO_MASK, 1, 1, 0.1, LH_F32, CONTIGUOUS, 0},
+        {{3, 3, 130, 130, 8, 6}, NO_MASK, 1, 1, 0, LH_F32, CONTIGUOUS, 1},
+        {{1, 2, 70, 70, 5, 5}, KEEP, 0, 1, 0.2, LH_F64, CONTIGUOUS, 1},
     };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -103,7 +110,7 @@ Test(attention, agrees_when_cut_into_blocks) {
 
 Test(attention, agrees_on_rounded_products) {
     for (lh__products p = LH__PRODUCTS_F32; p <= LH__PRODUCTS_BF16X3; p++) {
-        about a = {{2, 2, 70, 66, 17, 24}, NO_MASK, 1, 1, 0, LH_F32, CONTIGUOUS};
+        about a = {{2, 2, 70, 66, 17, 24}, NO_MASK, 1, 1, 0, LH_F32, CONTIGUOUS, 0};
 
         check(&a, p);
         a.dtype = LH_F64; /* taken as they are */
