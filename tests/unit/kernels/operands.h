@@ -36,7 +36,7 @@ typedef struct trial {
     lh__kernel_call call;
     const lh__view *in[8];
     lh__view out;
-    int64_t ints[LH_MAX_DIMS + 4];
+    int64_t ints[LH_MAX_DIMS + 8];
     double reals[2], ulps, size;
 } trial;
 
