@@ -82,7 +82,6 @@ static void follow(const char *name, const json_t *entry, const char *metric,
                   name, metric, k, f64[k], expected);
         cr_expect(fabs(f32[k] - expected) <= 2e-3 * scale, "%s: %s of step %zu is %.9g, not %.9g",
                   name, metric, k, f32[k], expected);
-        if (getenv("SHOW")) fprintf(stderr, "SHOW %s %s %zu %g\n", name, metric, k, fabs(bf16[k] - expected) / scale);
         cr_expect(fabs(bf16[k] - expected) <= 5e-2 * scale,
                   "%s: %s of step %zu in bfloat16 is %.9g, not %.9g", name, metric, k, bf16[k],
                   expected);
