@@ -19,10 +19,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SPIN_NS 50000 /* how long an idle worker looks for work before it sleeps */
+#define SPIN_NS 200000 /* how long an idle worker looks for work before it sleeps */
 /* Kernels keep up to 0.6 MB of a tile's work on the stack; a sanitizer makes several times that of
  * it. Whatever the limit of the shell says; memory is taken only where it is touched. */
-#define STACK_BYTES (8 << 20)
+#define STACK_BYTES ((size_t)8 << 20)
 #define CACHE_LINE 64
 
 struct lh__pool {
@@ -42,6 +42,7 @@ struct lh__pool {
     pthread_cond_t wake;
     int threads, started;
     bool spin; /* there is a core for every thread */
+    atomic_bool pinned;
     cpu_set_t cores;
     void *scratch;
     size_t scratch_bytes;
@@ -158,7 +159,8 @@ static void leave_callers_core(lh__pool *p) {
     int core = atomic_load_explicit(&p->caller_core, memory_order_relaxed);
     cpu_set_t others = p->cores;
 
-    if (!p->spin || core < 0 || sched_getcpu() != core)
+    if (!p->spin || core < 0 || atomic_load_explicit(&p->pinned, memory_order_relaxed) ||
+        sched_getcpu() != core)
         return;
     CPU_CLR(core, &others);
     if (CPU_COUNT(&others) > 0)
@@ -177,17 +179,17 @@ static void *worker(void *arg) {
     return NULL;
 }
 
-static int start_worker(lh__pool *p, pthread_t *thread) {
-    pthread_attr_t attributes;
-    int rc = pthread_attr_init(&attributes);
+/* As many workers as can be had, of those that are wanted. */
+static void start_workers(lh__pool *p) {
+    pthread_attr_t attr;
 
-    if (rc != 0)
-        return rc;
-    rc = pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    if (rc == 0)
-        rc = pthread_create(thread, &attributes, worker, p);
-    pthread_attr_destroy(&attributes);
-    return rc;
+    if (pthread_attr_init(&attr) != 0)
+        return;
+    if (pthread_attr_setstacksize(&attr, STACK_BYTES) == 0)
+        while (p->started < p->threads - 1 &&
+               pthread_create(&p->workers[p->started], &attr, worker, p) == 0)
+            p->started++;
+    pthread_attr_destroy(&attr);
 }
 
 lh__pool *lh__pool_new(int threads) {
@@ -203,6 +205,7 @@ lh__pool *lh__pool_new(int threads) {
     atomic_init(&p->idle, NULL);
     atomic_init(&p->stop, false);
     atomic_init(&p->caller_core, -1);
+    atomic_init(&p->pinned, false);
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->wake, NULL);
     p->threads = threads > 0 ? threads : 1;
@@ -213,14 +216,35 @@ lh__pool *lh__pool_new(int threads) {
     CPU_ZERO(&p->cores);
     p->spin =
         sched_getaffinity(0, sizeof p->cores, &p->cores) == 0 && p->threads <= CPU_COUNT(&p->cores);
-    while (p->started < p->threads - 1) {
-        if (start_worker(p, &p->workers[p->started]) != 0) {
-            lh__pool_free(p);
-            return NULL;
-        }
-        p->started++;
+    start_workers(p);
+    if (p->started < p->threads - 1) {
+        lh__pool_free(p);
+        return NULL;
     }
     return p;
+}
+
+static int bind(pthread_t thread, const cpu_set_t *cores) {
+    return pthread_setaffinity_np(thread, sizeof *cores, cores) == 0 ? 0 : -1;
+}
+
+int lh__pool_pin(lh__pool *p) {
+    int rc = 0, thread = 0;
+
+    if (!p->spin)
+        return -1;
+    atomic_store(&p->pinned, true);
+    for (int core = 0; thread < p->threads; core++) {
+        cpu_set_t one;
+
+        if (!CPU_ISSET(core, &p->cores))
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(core, &one);
+        rc |= bind(thread == 0 ? pthread_self() : p->workers[thread - 1], &one);
+        thread++;
+    }
+    return rc;
 }
 
 void lh__pool_free(lh__pool *p) {
@@ -230,6 +254,8 @@ void lh__pool_free(lh__pool *p) {
     wake_sleepers(p);
     for (int i = 0; i < p->started; i++)
         pthread_join(p->workers[i], NULL);
+    if (atomic_load(&p->pinned))
+        bind(pthread_self(), &p->cores);
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->mutex);
     free(p->scratch);

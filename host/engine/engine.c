@@ -1,8 +1,10 @@
 /* engine.c - an engine: made, set, freed; the step it is in. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/state.h"
+#include "kernels/denormal.h"
 
 lh_status lh__list_add(lh__list *list, void *item) {
     if (list->count == list->room) {
@@ -41,11 +43,49 @@ static const lh__device *device_named(const char *name, lh__error *err) {
     return NULL;
 }
 
+/* The caller computes tiles too, under the frames of the host and the author. */
+static lh_status check_stack(lh__error *err) {
+    const size_t need = 2 * (size_t)LH__TILE_STACK;
+    pthread_attr_t attr;
+    size_t size = need;
+
+    if (pthread_getattr_np(pthread_self(), &attr) != 0)
+        return LH_OK; /* not known */
+    pthread_attr_getstacksize(&attr, &size);
+    pthread_attr_destroy(&attr);
+    return size >= need ? LH_OK
+                        : lh__fail(err, LH_EUNSUPPORTED,
+                                   "a stack of %zu kB is too small, %zu are needed: ulimit -s 8192",
+                                   size >> 10, need >> 10);
+}
+
+/* The compute threads; the caller's own state is put back by stop_threads. */
+static lh_status start_threads(lh__engine *e, const lh__engine_options *o, lh__error *err) {
+    e->was_flushing = lh__flushes_denormal();
+    if (o->flush_denormal && !lh__flush_denormal(true))
+        return lh__fail(err, LH_EUNSUPPORTED, "this processor cannot flush subnormal numbers");
+    e->pool = lh__pool_new(o->threads);
+    if (!e->pool)
+        return lh__fail(err, LH_ENOMEM, "%d compute threads can't be started; ask for fewer",
+                        o->threads);
+    if (o->pin_threads && lh__pool_pin(e->pool) != 0)
+        return lh__fail(err, LH_EINVAL,
+                        "%d compute threads can't be pinned, each to a core of its own: this "
+                        "process may use fewer cores; ask for fewer threads",
+                        o->threads);
+    return LH_OK;
+}
+
+static void stop_threads(lh__engine *e) {
+    lh__pool_free(e->pool);
+    lh__flush_denormal(e->was_flushing);
+}
+
 lh__engine *lh__engine_new(const lh__engine_options *o, lh__error *err) {
     const lh__device *device = device_named(o->device, err);
     lh__engine *e;
 
-    if (!device)
+    if (!device || check_stack(err) != LH_OK)
         return NULL;
     if (o->threads < 1 || (o->dtype != LH_F32 && o->dtype != LH_F64)) {
         lh__fail(err, LH_EINVAL,
@@ -53,10 +93,12 @@ lh__engine *lh__engine_new(const lh__engine_options *o, lh__error *err) {
         return NULL;
     }
     e = calloc(1, sizeof *e);
-    if (e)
-        e->pool = lh__pool_new(o->threads);
-    if (!e || !e->pool) {
-        lh__fail(err, LH_ENOMEM, "%d compute threads can't be started; ask for fewer", o->threads);
+    if (!e) {
+        lh__fail(err, LH_ENOMEM, "out of memory");
+        return NULL;
+    }
+    if (start_threads(e, o, err) != LH_OK) {
+        stop_threads(e);
         free(e);
         return NULL;
     }
@@ -79,7 +121,7 @@ void lh__engine_free(lh__engine *e) {
     lh__plans_free(&e->plans);
     lh__stream_free(&e->stream);
     lh__arena_free(&e->arena);
-    lh__pool_free(e->pool);
+    stop_threads(e);
     free(e);
 }
 

@@ -43,9 +43,12 @@ typedef struct lh__engine_options {
     int32_t detect_anomaly; /* check every result; the error names operator, file and line */
     int32_t deferred;       /* calls are put off and run by plans; else each runs when it is made */
     lh__products products;  /* how those of float32 operands are taken */
+    int32_t pin_threads;    /* each to a core of its own; the caller is the first of them */
+    int32_t flush_denormal; /* they take subnormal numbers for zero, the caller too */
 } lh__engine_options;
 
-/* An engine, or NULL with the reason in `err`. */
+/* An engine, or NULL with the reason in `err`. lh__engine_free, on the same thread, undoes what
+ * pin_threads and flush_denormal did to it. */
 lh__engine *lh__engine_new(const lh__engine_options *o, lh__error *err);
 void lh__engine_free(lh__engine *e); /* NULL allowed */
 

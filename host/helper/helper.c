@@ -2,11 +2,29 @@
  * lost. */
 #include "helper/helper.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 enum { NICER_BY = 5 }; /* about a third of the share of a thread that computes */
+
+/* The process's cores when it started. A thread that computes may since have been bound to one of
+ * them, which what it starts would inherit. */
+static cpu_set_t cores;
+
+__attribute__((constructor)) static void note_cores(void) {
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0)
+        CPU_ZERO(&cores);
+}
+
+static void unbind(pthread_t thread) {
+    cpu_set_t now;
+
+    if (pthread_getaffinity_np(thread, sizeof now, &now) == 0 && CPU_COUNT(&now) == 1 &&
+        CPU_COUNT(&cores) > 1)
+        pthread_setaffinity_np(thread, sizeof cores, &cores);
+}
 
 int lh__helper_start(pthread_t *thread, const char *name, void *(*run)(void *arg), void *arg) {
     sigset_t all, before;
@@ -16,8 +34,10 @@ int lh__helper_start(pthread_t *thread, const char *name, void *(*run)(void *arg
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(thread, NULL, run, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc == 0)
+    if (rc == 0) {
+        unbind(*thread);
         pthread_setname_np(*thread, name);
+    }
     return rc;
 }
 

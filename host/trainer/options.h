@@ -23,14 +23,15 @@ typedef struct lh__amount {
 
 typedef struct lh__options {
     /* Where it runs. Texts are owned by the options. */
-    char *accelerator;              /* "cpu" or "ref" */
-    char *strategy;                 /* "auto" */
-    char *precision;                /* "32-true", "64-true", "bf16-mixed" or "16-mixed" */
-    int32_t dtype;                  /* LH_F32 or LH_F64: of parameters and results */
-    char *float32_matmul_precision; /* "highest" or "high" */
-    char *devices;                  /* "auto" or "1" */
-    int64_t num_nodes;              /* 1 */
-    char *deterministic;            /* accepted for Lightning's sake: results always are */
+    char *accelerator;                   /* "cpu" or "ref" */
+    char *strategy;                      /* "auto" */
+    char *precision;                     /* "32-true", "64-true", "bf16-mixed" or "16-mixed" */
+    int32_t dtype;                       /* LH_F32 or LH_F64: of parameters and results */
+    char *float32_matmul_precision;      /* "highest" or "high" */
+    char *devices;                       /* "auto" or "1" */
+    int64_t num_nodes;                   /* 1 */
+    int32_t pin_threads, flush_denormal; /* of compute threads; the engine's */
+    char *deterministic;                 /* accepted for Lightning's sake: results always are */
 
     /* How long. -1: no limit. */
     int64_t max_epochs, min_epochs, max_steps, min_steps; /* min_*: 0 when not given */

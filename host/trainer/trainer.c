@@ -11,6 +11,7 @@
 #include "trainer/run.h"
 #include "trainer/weights.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,18 +104,26 @@ static void explain(void *user, const char *text) {
     lh__say(user, LH_INFO, "%s", text);
 }
 
+/* How many cores the process may use. */
+static int32_t core_count(void) {
+    cpu_set_t cores;
+
+    return sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores)
+                                                           : (int32_t)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 static lh_status make_parts(lh__trainer *t) {
     const lh__options *o = t->options;
     int32_t threads = t->config->num_threads;
-    const lh__engine_options engine = {
-        .device = o->accelerator,
-        .threads = threads > 0 ? threads : (int32_t)sysconf(_SC_NPROCESSORS_ONLN),
-        .dtype = o->dtype,
-        .seed = t->config->seed,
-        .detect_anomaly = o->detect_anomaly,
-        .deferred = o->plan && !o->detect_anomaly && !t->exports,
-
-        .products = lh__precision_products(o)};
+    const lh__engine_options engine = {.device = o->accelerator,
+                                       .threads = threads > 0 ? threads : core_count(),
+                                       .dtype = o->dtype,
+                                       .seed = t->config->seed,
+                                       .detect_anomaly = o->detect_anomaly,
+                                       .deferred = o->plan && !o->detect_anomaly && !t->exports,
+                                       .products = lh__precision_products(o),
+                                       .pin_threads = o->pin_threads,
+                                       .flush_denormal = o->flush_denormal};
 
     t->engine = lh__engine_new(&engine, &t->failure);
     if (!t->engine)

@@ -2,7 +2,8 @@
  * batches (tests/golden/examples.py, tests/plugins/golden.c).
  *
  * In f64 within 1e-6 of the value, or of 1 if that is larger; in f32 within 2e-3: rounding grows
- * from step to step. One thread and three give the same bits.
+ * from step to step; with products of bfloat16 within 5e-2, and not with float32's bits. One thread
+ * and three give the same bits.
  */
 #include "folder.h"
 #include "process.h"
@@ -44,16 +45,16 @@ static size_t column(const char *root, const char *name, double *out, size_t roo
 }
 
 /* The metric's 20 values of one run of an example. */
-static void train(const char *name, const json_t *entry, const char *metric, int precision,
+static void train(const char *name, const json_t *entry, const char *metric, const char *precision,
                   int threads, double *out) {
     char root[256];
     size_t n;
 
-    snprintf(root, sizeof root, "%s-%d-%d", name, precision, threads);
+    snprintf(root, sizeof root, "%s-%s-%d", name, precision, threads);
     cr_assert_eq(
         run("run --model x/%s.so --data g/golden.so --data.batch_size %lld --data.fields %s "
             "--callback g/golden.so --max_steps %d --limit_val_batches 0 --log_every_n_steps 1 "
-            "--logger csv --enable_checkpointing false --default_root_dir %s --precision %d "
+            "--logger csv --enable_checkpointing false --default_root_dir %s --precision %s "
             "--num_threads %d %s",
             name, json_integer_value(json_object_get(entry, "batch_size")),
             json_string_value(json_object_get(entry, "fields")), STEPS, root, precision, threads,
@@ -65,12 +66,14 @@ static void train(const char *name, const json_t *entry, const char *metric, int
 
 static void follow(const char *name, const json_t *entry, const char *metric,
                    const json_t *values) {
-    double f64[STEPS], f32[STEPS], f32_on_three[STEPS];
+    double f64[STEPS], f32[STEPS], f32_on_three[STEPS], bf16[STEPS];
 
-    train(name, entry, metric, 64, 1, f64);
-    train(name, entry, metric, 32, 1, f32);
-    train(name, entry, metric, 32, 3, f32_on_three);
+    train(name, entry, metric, "64", 1, f64);
+    train(name, entry, metric, "32", 1, f32);
+    train(name, entry, metric, "32", 3, f32_on_three);
+    train(name, entry, metric, "bf16-mixed", 1, bf16);
     cr_expect_arr_eq(f32, f32_on_three, sizeof f32, "%s: the number of threads matters", name);
+    cr_expect_arr_neq(bf16, f32, sizeof f32, "%s: no product is rounded", name);
     for (size_t k = 0; k < STEPS; k++) {
         double expected = json_number_value(json_array_get(values, k)), scale;
 
@@ -79,6 +82,9 @@ static void follow(const char *name, const json_t *entry, const char *metric,
                   name, metric, k, f64[k], expected);
         cr_expect(fabs(f32[k] - expected) <= 2e-3 * scale, "%s: %s of step %zu is %.9g, not %.9g",
                   name, metric, k, f32[k], expected);
+        cr_expect(fabs(bf16[k] - expected) <= 5e-2 * scale,
+                  "%s: %s of step %zu in bfloat16 is %.9g, not %.9g", name, metric, k, bf16[k],
+                  expected);
     }
 }
 

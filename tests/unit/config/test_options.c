@@ -152,9 +152,19 @@ Test(options, precisions) {
 
         cr_expect_str_eq(o.precision, names[i][1]);
         cr_expect_str_eq(o.float32_matmul_precision, "highest");
+        cr_expect(!o.pin_threads && !o.flush_denormal);
         cr_expect_eq(o.dtype, i == 2 ? LH_F64 : LH_F32);
         lh__options_free(&o);
     }
+}
+
+Test(options, what_is_asked_of_threads) {
+    lh__options o = finished(
+        WORDS("--pin_threads", "true", "--trainer.flush_denormal", "true", "--max_epochs", "1"));
+
+    cr_expect(o.pin_threads && o.flush_denormal);
+    lh__options_free(&o);
+    refused("true or false", LH_EINVAL, NULL, WORDS("--pin_threads", "2"));
 }
 
 Test(options, products_of_float32) {

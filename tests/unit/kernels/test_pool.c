@@ -1,5 +1,7 @@
-/* test_pool.c - every tile runs exactly once, on any number of threads, round after round. */
+/* test_pool.c - every tile runs exactly once, on any number of threads, round after round; threads
+ * can have cores of their own. */
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -97,6 +99,58 @@ Test(pool, idle_threads_have_other_work) {
     cr_assert_eq(atomic_load(&done), before);
     lh__pool_free(pool);
     lh__pool_idle(NULL, piece, NULL);
+}
+
+typedef struct meeting {
+    atomic_int present, cores[CPU_SETSIZE];
+    int expected;
+} meeting;
+
+/* Waits for the others, so that each tile is on a thread of its own; counts them on their cores. */
+static void meet(void *arg, int64_t tile) {
+    meeting *m = arg;
+    cpu_set_t mine;
+    char deep[LH__TILE_STACK - 4096];
+    volatile char *reached = deep;
+
+    (void)tile;
+    reached[0] = 1; /* a tile may go so deep */
+    atomic_fetch_add(&m->present, 1);
+    while (atomic_load(&m->present) < m->expected)
+        sched_yield();
+    cr_assert_eq(sched_getaffinity(0, sizeof mine, &mine), 0);
+    for (int core = 0; core < CPU_SETSIZE; core++)
+        if (CPU_ISSET(core, &mine))
+            atomic_fetch_add(&m->cores[core], 1);
+}
+
+Test(pool, pinned_threads_have_a_core_each) {
+    static meeting m;
+    cpu_set_t before, after;
+    lh__pool *pool;
+
+    cr_assert_eq(sched_getaffinity(0, sizeof before, &before), 0);
+    m.expected = CPU_COUNT(&before);
+    pool = lh__pool_new(m.expected);
+    cr_assert_eq(lh__pool_pin(pool), 0);
+    lh__pool_run(pool, m.expected, meet, &m);
+    for (int core = 0; core < CPU_SETSIZE; core++)
+        cr_expect_eq(atomic_load(&m.cores[core]), !!CPU_ISSET(core, &before));
+    rounds(pool, 60);
+    lh__pool_free(pool);
+    cr_assert_eq(sched_getaffinity(0, sizeof after, &after), 0);
+    cr_expect(CPU_EQUAL(&before, &after));
+}
+
+Test(pool, more_threads_than_cores_cannot_be_pinned) {
+    cpu_set_t cores;
+    lh__pool *pool;
+
+    cr_assert_eq(sched_getaffinity(0, sizeof cores, &cores), 0);
+    pool = lh__pool_new(CPU_COUNT(&cores) + 1);
+    cr_expect_eq(lh__pool_pin(pool), -1);
+    rounds(pool, 6);
+    lh__pool_free(pool);
 }
 
 Test(pool, starts_and_stops) {
