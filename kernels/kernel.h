@@ -94,6 +94,8 @@ enum {
                               as the result or, of equally many positions, side by side */
     LH__OP_ATTENDED,       /* (y, vector, q, k, v[, mask]): y, in the vector, as a view that has the
                               gradients of ATTENTION */
+    LH__OP_LOOKED_UP,      /* (y, x, table, weight, index[, bias]): y, LINEAR of x, the rows of the
+                              table that the index says; as a view that has its gradients */
     LH__OP_LIMIT
 };
 

@@ -116,6 +116,18 @@ static lh_status propagate(lh__engine *e, const lh__node *n, int32_t i, lh_tenso
     return in->grad ? LH_OK : LH_ENOMEM;
 }
 
+/* Whether a walk to `target` leaves out input i of n, which a shortcut leads past: unless the
+ * target is that input, or lies between it and the selection of its rows. */
+static int32_t is_passed_by(const lh__node *n, int32_t i, const lh_tensor *target) {
+    const lh_tensor *x = n->in[i];
+
+    if (!(n->row->flags & LH__SHORTCUT) || i != 1)
+        return 0;
+    while (x != target && x->node->row->op != LH_OP_INDEX_SELECT)
+        x = x->node->in[0];
+    return x != target;
+}
+
 /* From the loss back. With `target`, gradients go to it alone and it ends the walk; else to the
  * parameters. *found: the target's gradient; or any parameter's, when one was reached. */
 static lh_status walk(lh__engine *e, lh_tensor *loss, lh_tensor *target, int32_t retain,
@@ -143,7 +155,7 @@ static lh_status walk(lh__engine *e, lh_tensor *loss, lh_tensor *target, int32_t
             const lh_tensor *in = n->in[i];
             int32_t leads = in->node || in == target || (in->param && !target);
 
-            if (!n->needs[i] || !leads)
+            if (!n->needs[i] || !leads || is_passed_by(n, i, target))
                 continue;
             status = propagate(e, n, i, g, !target && !in->node);
             *found |= in == target || (in->param && !target);

@@ -2,13 +2,14 @@
 #include "engine/catalogue.h"
 
 extern const lh__family lh__activation, lh__arithmetic, lh__attention, lh__classes, lh__convolution,
-    lh__embedding, lh__layout, lh__loss, lh__normalization, lh__order, lh__pooling, lh__product,
-    lh__random, lh__recurrent, lh__reduction;
+    lh__embedding, lh__layout, lh__lookup, lh__loss, lh__normalization, lh__order, lh__pooling,
+    lh__product, lh__random, lh__recurrent, lh__reduction;
 
 static const lh__family *const families[] = {
-    &lh__activation, &lh__arithmetic, &lh__attention, &lh__classes,       &lh__convolution,
-    &lh__embedding,  &lh__layout,     &lh__loss,      &lh__normalization, &lh__order,
-    &lh__pooling,    &lh__product,    &lh__random,    &lh__recurrent,     &lh__reduction,
+    &lh__activation,  &lh__arithmetic,    &lh__attention, &lh__classes,
+    &lh__convolution, &lh__embedding,     &lh__layout,    &lh__lookup,
+    &lh__loss,        &lh__normalization, &lh__order,     &lh__pooling,
+    &lh__product,     &lh__random,        &lh__recurrent, &lh__reduction,
 };
 
 enum { N_FAMILIES = sizeof families / sizeof *families };

@@ -132,7 +132,7 @@ static const lh__row rows[] = {
     {LH_OP_MATMUL, "matmul", "a b", {2, 2}, {0, 0}, {0, 0}, LH__LANDS, LH__REALS,
      shape_matmul, {d_matmul_a, d_matmul_b}, NULL},
     {LH_OP_LINEAR, "linear", "x weight bias", {2, 3}, {0, 0}, {0, 0}, 0, LH__REALS,
-     shape_linear, {d_linear_x, d_linear_weight, d_linear_bias}, NULL},
+     shape_linear, {d_linear_x, d_linear_weight, d_linear_bias}, lh__compose_lookup},
 };
 /* clang-format on */
 

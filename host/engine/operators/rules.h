@@ -44,6 +44,9 @@ lh__shape_rule lh__shape_view;      /* a view of the first input */
 
 lh__compose lh__compose_contiguous; /* to the kernel, with contiguous operands */
 
+/* LINEAR of rows selected from a table: see lookup.c. NULL without an error: it isn't. */
+lh__compose lh__compose_lookup;
+
 /* The same call, whose integer `which` names an axis, along the last axis of contiguous operands of
  * one shape; NULL where it is such a call. The result has as many axes. */
 lh_tensor *lh__compose_lines(lh__check *c, int32_t which);
