@@ -1,7 +1,9 @@
 /* step.c - time of LitMNIST's training step on lhost's engine, batch in memory: zero_grad, forward,
  * loss, backward, Adam. The last line of output is JSON: {"step_us": MEDIAN}.
  *
- *     step [--threads N] [--steps N] [--plan 0|1]
+ *     step [--threads N] [--steps N] [--plan 0|1] [--lr X] [--flush_denormal 0|1]
+ *
+ * With --lr 1e-3 the one batch is learnt by heart: gradients become subnormal.
  */
 #include "engine/optimizer.h"
 #include "tests/bench/timing.h"
@@ -75,7 +77,7 @@ int main(int argc, char **argv) {
     lh__error err = {0};
     lh__engine_options options = {
         .device = "cpu", .threads = 1, .dtype = LH_F32, .seed = 1, .deferred = 1};
-    const lh_optimizer_options adam_options = {
+    lh_optimizer_options adam_options = {
         LH_SIZED(lh_optimizer_options),
         .kind = LH_ADAM,
         .lr = 1e-5, /* learnt by heart, gradients would become subnormal, and slow */
@@ -97,6 +99,10 @@ int main(int argc, char **argv) {
             steps = atoi(argv[i + 1]);
         else if (strcmp(argv[i], "--plan") == 0)
             options.deferred = atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--flush_denormal") == 0)
+            options.flush_denormal = atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--lr") == 0)
+            adam_options.lr = atof(argv[i + 1]);
     }
     times = malloc((size_t)steps * sizeof *times);
     e = lh__engine_new(&options, &err);
