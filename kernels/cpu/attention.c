@@ -13,7 +13,7 @@
 
 enum {
     QUERIES = 64, /* of a block */
-    KEYS = 64,
+    KEYS = QUERIES,
     FEW_HEADS = 8,              /* their gradients are cut into blocks of keys and of queries */
     LEAST_TO_CUT = 1024 * 1024, /* multiply-adds */
 };
