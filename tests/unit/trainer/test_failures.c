@@ -4,7 +4,7 @@
 #include "lhost.h"
 #include "plugin/hooks.h"
 
-TestSuite(failures, .init = enter_folder, .fini = leave_folder, .timeout = 60);
+TestSuite(failures, .init = enter_folder, .fini = leave_folder, .timeout = 180);
 
 #define TWO                                                                 \
     " --limit_train_batches 2 --limit_val_batches 2 --limit_test_batches 2" \
@@ -251,7 +251,7 @@ static void assert_stops(const char *name, int number) {
     int status;
 
     setenv("SIGNAL", name, 1);
-    status = system("timeout --preserve-status -s $SIGNAL 0.4 " LHOST " fit --model $W " SAVING
+    status = system("timeout --preserve-status -s $SIGNAL 1.5 " LHOST " fit --model $W " SAVING
                     "--max_epochs -1 --callback $R:file=rec --limit_val_batches 0 "
                     "--callback $S:dir=$D,hooks=on_exception >out 2>err");
     cr_assert_eq(WEXITSTATUS(status), 128 + number, "%s: %d %s", name, status, slurp("err"));

@@ -1,7 +1,7 @@
 /* test_logging.c - what is logged, as the loggers of a real run get it, and when. */
 #include "lhost.h"
 
-TestSuite(logging, .init = enter_folder, .fini = leave_folder, .timeout = 20);
+TestSuite(logging, .init = enter_folder, .fini = leave_folder, .timeout = 120);
 
 #define LOGGED QUIET " --enable_checkpointing false --logger $R:file=log "
 #define BENCH " --model $W " LOGGED "--num_sanity_val_steps 0 "
