@@ -274,6 +274,7 @@ typedef struct choice {
     void *x, *y;
     const lh__view *index;
     int64_t outer, length, chosen, inner, run, blocks; /* run: bytes of a row */
+    int64_t y_row;                                     /* elements from row to row of y */
     int32_t dtype;
 } choice;
 
@@ -285,6 +286,7 @@ static choice choice_of(const lh__view *x, const lh__view *y, const lh__view *in
                 .length = x->shape[axis],
                 .chosen = index->shape[0],
                 .inner = extent(x, axis + 1, x->ndim),
+                .y_row = extent(x, axis + 1, x->ndim),
                 .dtype = x->dtype};
 
     c.run = c.inner * lh__dtype_size(x->dtype);
@@ -406,11 +408,15 @@ void ISA(index_select_grad)(const lh__kernel_call *call) {
     const lh__view *g = call->in[0];
     choice c = choice_of(call->out, g, call->in[1], call->ints[0]);
     lh__range_fn *fn = of_dtype(g->dtype, add_rows_f32, add_rows_f64, add_rows_i64);
+    const bool has_rows =
+        g->dtype == call->out->dtype && g->ndim == 2 && call->ints[0] == 0 && g->stride[1] == 1;
 
-    if (!fn || !is_plain(call, 1)) {
+    if (!fn || (!has_rows && !is_plain(call, 1))) {
         lh__ref_index_select_grad(call);
         return;
     }
+    if (has_rows)
+        c.y_row = g->stride[0];
     zero(call->out, call->pool);
     lh__for_ranges(call->pool, c.chosen ? c.outer * c.blocks : 0,
                    1 + LH__TILE * c.blocks / (c.chosen * c.inner + 1), fn, &c);

@@ -505,6 +505,13 @@ static lh_tensor *scatter(lh__engine *e, lh_tensor *source, lh_tensor *index, in
     return op(e, LH__OP_GATHER_GRAD, 2, (lh_tensor *[]){source, index}, 1 + ndim, ints, 0, NULL);
 }
 
+/* Rows that are added up may lie apart: those that a gradient brings tend to be parts of others. */
+static lh_tensor *compose_index_select_grad(lh__check *c) {
+    const lh__view *g = lh__in(c, 0);
+
+    return g->ndim == 2 && c->ints[0] == 0 && g->stride[1] == 1 ? NULL : lh__compose_contiguous(c);
+}
+
 static lh_tensor *compose_one_hot(lh__check *c) {
     lh__engine *e = c->e;
     int64_t shape[LH_MAX_DIMS], ints[1 + LH_MAX_DIMS] = {LH_I64};
@@ -570,7 +577,7 @@ static const lh__row rows[] = {
     {LH__OP_GATHER_GRAD, "gather_grad", "g index", {2, 2}, {1, LH__ANY}, {0, 0}, LH__LANDS,
      LH__ANY_INDEX, lh__shape_tail, {d_gather_grad}, lh__compose_contiguous},
     {LH__OP_INDEX_SELECT_GRAD, "index_select_grad", "g index", {2, 2}, {1, LH__ANY}, {0, 0},
-     LH__LANDS, LH__ANY_INDEX, lh__shape_tail, {d_index_select_grad}, lh__compose_contiguous},
+     LH__LANDS, LH__ANY_INDEX, lh__shape_tail, {d_index_select_grad}, compose_index_select_grad},
 };
 /* clang-format on */
 

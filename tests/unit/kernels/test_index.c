@@ -220,6 +220,25 @@ Test(index, selections_agree) {
     }
 }
 
+/* Rows to be added up that are parts of longer ones. */
+Test(index, rows_that_lie_apart_agree) {
+    for (int round = 0; round < 20; round++) {
+        const int64_t shape[] = {1 + draw_below(9), 1 + draw_below(600)}, n = draw_below(40);
+        lh__view g =
+            operand(round % 2 ? LH_F32 : LH_F64, 2, (int64_t[]){n, shape[1] + 3}, CONTIGUOUS);
+        lh__view index = indices(n, 0, shape[0]);
+        trial t = trial_of(LH__OP_INDEX_SELECT_GRAD, 2, g.dtype, 2, shape);
+
+        g.shape[1] = shape[1];
+        t.in[0] = &g, t.in[1] = &index;
+        t.call.n_ints = 3;
+        t.ints[0] = 0, t.ints[1] = shape[0], t.ints[2] = shape[1];
+        t.ulps = 4;
+        t.size = 40;
+        expect_agreement(&t, "rows that lie apart");
+    }
+}
+
 Test(index, selections_by_hand) {
     const lh__device *devices[] = {lh__device_ref(), lh__device_cpu()};
     int64_t shape[] = {3, 2}, picked[] = {4, 2};
