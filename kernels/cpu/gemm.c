@@ -20,14 +20,20 @@ enum {
     MOST_ROWS = 6, /* 12 sums of 16 registers */
 #endif
     PANELS = 8, /* side by side in a block of results, which reads the rows once for all of them */
-    FLIPPED_PANELS = 2,         /* the same where results are transposed */
-    BLOCK_ROWS = 512,           /* of such a block: laying out a panel is next to nothing then */
-    GROUP_ROWS = 8 * MOST_ROWS, /* rows laid out at a time, where they have to be */
-    IN_PLACE_ROWS = 320,        /* with fewer a panel isn't laid out if it needn't be, */
-    IN_PLACE_BYTES = 256 << 10, /* unless it is spread so wide that it comes late */
-    LAID_PANELS = 4,            /* rows for as many panels are laid out, */
-    LAID_BYTES = 512 << 10,     /* if there is more of them than this */
-    SOON = 8,                   /* rows of panels that are fetched before they are copied */
+    FLIPPED_PANELS = 2,          /* the same where results are transposed */
+    BLOCK_ROWS = 512,            /* of such a block: laying out a panel is next to nothing then */
+    GROUP_ROWS = 8 * MOST_ROWS,  /* rows laid out at a time, where they have to be */
+    IN_PLACE_ROWS = 320,         /* with fewer a panel isn't laid out if it needn't be, */
+    IN_PLACE_BYTES = 256 << 10,  /* unless it is spread so wide that it comes late */
+    LAID_PANELS = 4,             /* rows for as many panels are laid out, */
+    LAID_BYTES = 512 << 10,      /* if there is more of them than this */
+    SOON = 8,                    /* rows of panels that are fetched before they are copied */
+    LAID_SIDE = 128,             /* Both sides of a product whose panels are laid out once, */
+    LAID_SUMMANDS = 64,          /* its summands, */
+    LAID_WORK = 128 << 20,       /* and its multiply-adds, at least; */
+    LAID_JOB_TILES = 8,          /* it is cut in as many tiles, */
+    LEAST_COLUMNS = 256,         /* but no narrower, */
+    LEAST_GROUP = 3 * MOST_ROWS, /* and no lower */
     LINE = 64,
     PAGE = 4096,
     TILES_SIDE = 256,    /* of products in bfloat16 */
@@ -92,6 +98,12 @@ static void fetch(ahead *x) {
         if (x->at >= x->bytes)
             x->at = 0, x->run++;
     }
+}
+
+/* So many lines from an address on, which may be beyond the end of what there is. */
+static inline void fetch_lines(int64_t address, int64_t lines) {
+    for (; lines > 0; lines--, address += LINE)
+        __builtin_prefetch((const void *)(intptr_t)address, 0, 3);
 }
 
 /* Whether c's rows make the panels: the cheaper way, in quarters of a cycle. A vector's
@@ -180,4 +192,50 @@ void ISA(gemm_f32)(const lh__gemm *g) {
 
 void ISA(gemm_f64)(const lh__gemm *g) {
     multiply_f64(g);
+}
+
+void ISA(gemm_laid_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *columns) {
+    const int64_t panel = VECTORS * LH__VECTOR_BYTES / size;
+    int64_t tall = part_of(g->m, GROUP_ROWS, 1), wide = g->n;
+
+    while (parts(g->m, tall) * parts(g->n, wide) < LAID_JOB_TILES && wide > 2 * LEAST_COLUMNS)
+        wide = part_of(wide, (wide + 1) / 2, panel);
+    while (parts(g->m, tall) * parts(g->n, wide) < LAID_JOB_TILES && tall > LEAST_GROUP)
+        tall = part_of(g->m, (tall + 1) / 2, 1);
+    *rows = tall, *columns = wide;
+}
+
+bool ISA(gemm_is_laid)(const lh__gemm *g) {
+    return g->products == LH__PRODUCTS_F32 && g->m >= LAID_SIDE && g->n >= LAID_SIDE &&
+           g->k >= LAID_SUMMANDS && g->m * g->n * g->k >= LAID_WORK;
+}
+
+size_t ISA(gemm_room)(const lh__gemm *g, int64_t size) {
+    const int64_t panel = VECTORS * LH__VECTOR_BYTES / size;
+
+    return (size_t)(parts(g->n, panel) * panel * g->k * size);
+}
+
+int64_t ISA(gemm_lay_parts)(const lh__gemm *g, int64_t size) {
+    const int64_t panel = VECTORS * LH__VECTOR_BYTES / size;
+
+    return parts(g->n, PANELS * panel) * parts(g->k, part_of(g->k, DEPTH, DEPTH_STEP));
+}
+
+void ISA(gemm_lay_out)(const lh__gemm *g, int64_t size, void *panels, int64_t part) {
+    const int64_t depth = part_of(g->k, DEPTH, DEPTH_STEP), count = parts(g->k, depth);
+    const int64_t p = part / count * PANELS, k0 = part % count * depth, n = least(g->k - k0, depth);
+
+    if (size == sizeof(float))
+        lay_part_f32(g, panels, p, k0, n);
+    else
+        lay_part_f64(g, panels, p, k0, n);
+}
+
+void ISA(gemm_laid)(const lh__gemm *g, int64_t size, const void *panels, int64_t i, int64_t rows,
+                    int64_t j, int64_t columns) {
+    if (size == sizeof(float))
+        multiply_laid_f32(g, panels, i, rows, j, columns);
+    else
+        multiply_laid_f64(g, panels, i, rows, j, columns);
 }

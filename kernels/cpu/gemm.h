@@ -27,4 +27,21 @@ void ISA(gemm_f64)(const lh__gemm *g);
 /* The rows and columns of tiles that c of elements of `size` bytes is best cut in. */
 void ISA(gemm_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *columns);
 
+/* The same in two jobs, for large products, whose panels of b's columns are worth laying out once:
+ * every part is laid out at its place, then tiles of c are multiplied. The operands' elements are
+ * of `size` bytes, for floats or doubles. */
+
+/* Whether the product is one. */
+bool ISA(gemm_is_laid)(const lh__gemm *g);
+/* Bytes of the panels, to be aligned to 64. */
+size_t ISA(gemm_room)(const lh__gemm *g, int64_t size);
+/* How many parts there are; lays one out. */
+int64_t ISA(gemm_lay_parts)(const lh__gemm *g, int64_t size);
+void ISA(gemm_lay_out)(const lh__gemm *g, int64_t size, void *panels, int64_t part);
+/* The rows and columns of tiles: columns begin at multiples of a panel's. */
+void ISA(gemm_laid_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *columns);
+/* The tile from row i and column j on. */
+void ISA(gemm_laid)(const lh__gemm *g, int64_t size, const void *panels, int64_t i, int64_t rows,
+                    int64_t j, int64_t columns);
+
 #endif

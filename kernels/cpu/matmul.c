@@ -284,6 +284,48 @@ static bool multiply_in_tiles(const product *p, lh__pool *pool) {
 }
 #endif
 
+/* A product whose panels are laid out once. */
+typedef struct panelled {
+    const product *p;
+    lh__gemm g;
+    void *panels;
+    int64_t rows, columns, tiles_across;
+} panelled;
+
+static void lay_panels(void *arg, int64_t i) {
+    const panelled *x = arg;
+
+    ISA(gemm_lay_out)(&x->g, x->p->size, x->panels, i);
+}
+
+static void multiply_panels(void *arg, int64_t tile) {
+    const panelled *x = arg;
+    const int64_t i = tile / x->tiles_across * x->rows, j = tile % x->tiles_across * x->columns;
+    const part t = {i, j, least(x->rows, x->g.m - i), least(x->columns, x->g.n - j)};
+
+    if (x->p->bias)
+        fill_bias(x->p, t);
+    ISA(gemm_laid)(&x->g, x->p->size, x->panels, t.row, t.m, t.column, t.n);
+    run_after(x->p, t);
+}
+
+/* False: nothing done; for small and batched products, and without memory. */
+static bool multiply_in_panels(const product *p, lh__pool *pool) {
+    panelled x = {.p = p, .g = gemm_of(p, p->m, p->n)};
+
+    if (p->batches > 1 || !ISA(gemm_is_laid)(&x.g))
+        return false;
+    x.panels = lh__pool_scratch(pool, ISA(gemm_room)(&x.g, p->size));
+    if (!x.panels)
+        return false;
+    x.g.a = p->a.data, x.g.b = p->b.data, x.g.c = p->c;
+    ISA(gemm_laid_tile)(&x.g, p->size, &x.rows, &x.columns);
+    x.tiles_across = (p->n + x.columns - 1) / x.columns;
+    lh__pool_run(pool, ISA(gemm_lay_parts)(&x.g, p->size), lay_panels, &x);
+    lh__pool_run(pool, (p->m + x.rows - 1) / x.rows * x.tiles_across, multiply_panels, &x);
+    return true;
+}
+
 static void multiply(product *p, const lh__kernel_call *call) {
     lh__pool *pool = call->pool;
 
@@ -302,7 +344,7 @@ static void multiply(product *p, const lh__kernel_call *call) {
         run_after(p, all);
         return;
     }
-    if (multiply_in_tiles(p, pool))
+    if (multiply_in_tiles(p, pool) || multiply_in_panels(p, pool))
         return;
     p->blas = is_for_blas(p) ? lh__blas_load() : NULL;
     choose_tiles(p);

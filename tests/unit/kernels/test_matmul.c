@@ -87,6 +87,12 @@ Test(matmul, agrees_on_long_sums) {
     check_matmul(LH_F32, 0, 20, 600, 300, STEPPED, STEPPED);
 }
 
+/* So large that panels are laid out once, with parts of panels and of groups of rows left over. */
+Test(matmul, agrees_on_large_products) {
+    check_matmul(LH_F32, 0, 517, 515, 520, TRANSPOSED, CONTIGUOUS);
+    check_matmul(LH_F64, 0, 1030, 515, 260, TRANSPOSED, TRANSPOSED);
+}
+
 Test(matmul, vectors) {
     int64_t k[] = {17}, matrix[] = {17, 5}, batch[] = {3, 7, 17}, none[1] = {0}, five[] = {5};
     int64_t rows[] = {3, 7};
