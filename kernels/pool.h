@@ -23,8 +23,8 @@ void lh__pool_free(lh__pool *pool);
 
 /* Binds each thread to a core of its own, of those that the caller could use when the pool was
  * made: the calling thread, which has to be the one that runs jobs, to the first. Before the first
- * job. 0, or -1 when there are fewer cores than threads. lh__pool_free, on the same thread, gives it
- * its cores back. */
+ * job. 0, or -1 when there are fewer cores than threads. lh__pool_free, on the same thread, gives
+ * it its cores back. */
 int lh__pool_pin(lh__pool *pool);
 int lh__pool_threads(const lh__pool *pool);
 

@@ -30,7 +30,7 @@ struct lh__engine {
     const lh__device *device;
     lh__pool *pool;
     int32_t was_flushing; /* subnormal numbers: the thread that made the engine */
-    lh__error *err; /* where errors go */
+    lh__error *err;       /* where errors go */
     lh__error own_err;
 
     /* The step. */
