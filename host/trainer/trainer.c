@@ -65,7 +65,7 @@ static lh_status check_module(lh__trainer *t) {
 }
 
 /* Whether a hook of the module can see what its training_step made, apart from its outputs. */
-static lh_status find_names_end(lh__trainer *t) {
+static void find_names_end(lh__trainer *t) {
     static const lh__hook seeing[] = {LH__HOOK_training_step_end,
                                       LH__HOOK_on_before_zero_grad,
                                       LH__HOOK_optimizer_zero_grad,
@@ -88,7 +88,6 @@ static lh_status find_names_end(lh__trainer *t) {
     t->names_end = !((const lh_module *)t->cast.module->hooks)->manual_optimization;
     for (size_t i = 0; i < sizeof seeing / sizeof *seeing; i++)
         t->names_end &= !lh__module_has(t, seeing[i]);
-    return LH_OK;
 }
 
 static void on_saved(void *user, const char *path, lh_status status) {
@@ -198,6 +197,7 @@ static lh_status start_weights(lh__trainer *t) {
 static lh_status prepare(lh__trainer *t, const char *ckpt_path) {
     lh__cast_list *c = &t->cast;
 
+    find_names_end(t);
     if (lh__call_plain(t, LH__HOOK_on_init_start) < 0 ||
         lh__call_plain(t, LH__HOOK_on_init_end) < 0 || check_module(t) != LH_OK ||
         lh__checkpoint_open(t, ckpt_path) != LH_OK ||
@@ -347,8 +347,7 @@ static lh_status begin(lh__trainer *t, const lh__cast *cast, const char *ckpt_pa
     lh__phase_begin(t->lane, "set-up");
     if (make_parts(t) != LH_OK || lh__rundir_make(t) != LH_OK || lh__cast_make(t, cast) != LH_OK ||
         lh__call_one(t, t->cast.module, LH__HOOK_configure_callbacks) < 0 ||
-        lh__cast_seal(t) != LH_OK || find_names_end(t) != LH_OK || lh__rundir_begin(t) != LH_OK ||
-        prepare(t, ckpt_path) != LH_OK)
+        lh__cast_seal(t) != LH_OK || lh__rundir_begin(t) != LH_OK || prepare(t, ckpt_path) != LH_OK)
         status = lh__failed(t);
     lh__phase_end(t->lane);
     return status;

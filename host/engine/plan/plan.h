@@ -28,7 +28,6 @@ typedef struct lh__launch {
     lh__chain chain;  /* n 0: nothing follows */
     int32_t first;    /* the call's number in the stream; of a chain alone its first */
     const char *name; /* of that call's operator */
-    int32_t reserved;
 } lh__launch;
 
 /* An operand whose address depends on the block. */
