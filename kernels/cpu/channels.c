@@ -11,7 +11,7 @@
  */
 #include "kernels/cpu/channels.h"
 
-#include "kernels/cpu/amx.h"
+#include "kernels/cpu/bfloat16.h"
 #include "kernels/cpu/lanes.h"
 #include "kernels/cpu/round.h"
 #include "kernels/cpu/sweep.h"
@@ -418,8 +418,8 @@ static sweep forward_sweep(const lh__kernel_call *call) {
     return sweep_of(&forward);
 }
 
-#ifdef LH__HAS_TILES
-#include "kernels/cpu/channels_tiles.inc"
+#ifdef LH__HAS_BF16
+#include "kernels/cpu/channels_bf16.inc"
 #else
 static bool tiled_convolution(const lh__kernel_call *call, const convolution *k) {
     return false;
