@@ -267,12 +267,46 @@ static void multiply_pairs(const char *rows, const char *columns, const lh__bf16
     }
 }
 
+#define MULTIPLY_ADD(sum, x, y) __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(y))
+#define BROADCAST(address) ((vector_f32)_mm512_set1_epi32(*(const pair *)(address)))
+#define FN(name) name##_pairs
+#include "kernels/cpu/panel.inc"
+#undef FN
+#undef BROADCAST
+#undef MULTIPLY_ADD
+
+static void narrow_run(void *to, int64_t n_to, const float *from, int64_t n) {
+    for (int64_t i = 0; i < 2 * n_to; i += SIDE) {
+        const int64_t left = least(2 * n_to - i, SIDE);
+
+        _mm256_mask_storeu_epi16((uint16_t *)to + i, (__mmask16)((1u << left) - 1),
+                                 (__m256i)_mm512_cvtneps_pbh(load(from + i, n - i, 1)));
+    }
+}
+
+static void pair_runs(void *to, const float *from, const float *next, int64_t n) {
+    for (int64_t i = 0; i < n; i += SIDE)
+        _mm512_storeu_si512((pair *)to + i, interleave(narrow(_mm512_loadu_ps(from + i),
+                                                              _mm512_loadu_ps(next + i), 0)));
+}
+
 static void do_nothing(void) {
 }
 
 int lh__bf16_units(const lh__bf16_unit *out[2]) {
-    static const lh__bf16_unit tiles = {"AMX", begin_tiles, multiply_tiles, end_tiles};
-    static const lh__bf16_unit pairs = {"AVX512-BF16", do_nothing, multiply_pairs, do_nothing};
+    static const lh__bf16_unit tiles = {.name = "AMX",
+                                        .begin = begin_tiles,
+                                        .multiply = multiply_tiles,
+                                        .end = end_tiles,
+                                        .narrow = narrow_run,
+                                        .pair = pair_runs};
+    static const lh__bf16_unit pairs = {.name = "AVX512-BF16",
+                                        .begin = do_nothing,
+                                        .multiply = multiply_pairs,
+                                        .end = do_nothing,
+                                        .narrow = narrow_run,
+                                        .pair = pair_runs,
+                                        .panels = &panels_pairs};
     bool has_tiles, has_pairs;
     int n = 0;
 
@@ -462,25 +496,10 @@ void lh__bf16_gemm(const lh__gemm *g) {
             }
 }
 
-void lh__bf16_narrow(uint16_t *to, int64_t n_to, const float *from, int64_t n) {
-    for (int64_t i = 0; i < n_to; i += SIDE) {
-        const int64_t left = n_to - i < SIDE ? n_to - i : SIDE;
-
-        _mm256_mask_storeu_epi16(to + i, (__mmask16)((1u << left) - 1),
-                                 (__m256i)_mm512_cvtneps_pbh(load(from + i, n - i, 1)));
-    }
-}
-
 void lh__bf16_lay_columns(char *to, const lh__bf16_side *s, int64_t k) {
     lay_strip(to, s, 0, k, 0, (k + STEP - 1) / STEP, true, LH__PRODUCTS_BF16);
 }
 
 void lh__bf16_lay_rows(char *to, const lh__bf16_side *s, int64_t k) {
     lay_strip(to, s, 0, k, 0, (k + STEP - 1) / STEP, false, LH__PRODUCTS_BF16);
-}
-
-void lh__bf16_pair(uint32_t *to, const float *from, const float *next, int64_t n) {
-    for (int64_t i = 0; i < n; i += SIDE)
-        _mm512_storeu_si512(
-            to + i, interleave(narrow(_mm512_loadu_ps(from + i), _mm512_loadu_ps(next + i), 0)));
 }

@@ -13,6 +13,7 @@
 #define LH_KERNELS_CPU_BFLOAT16_H
 
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/panel.h"
 
 enum { LH__BF16_STRIP = 32, LH__BF16_STEP = 32 };
 
@@ -36,6 +37,11 @@ typedef struct lh__bf16_unit {
     void (*multiply)(const char *rows, const char *columns, const lh__bf16_run *run, float *c,
                      int64_t c_row, bool adds);
     void (*end)(void);
+    /* For elements that are pairs: of neighbours of n numbers, and 0 up to n_to pairs; of from[i]
+     * and next[i], i < n, a multiple of 16: `to` may be one of them. */
+    void (*narrow)(void *to, int64_t n_to, const float *from, int64_t n);
+    void (*pair)(void *to, const float *from, const float *next, int64_t n);
+    const lh__panel_fns *panels; /* their products; NULL: strips are better */
 } lh__bf16_unit;
 
 /* The units of this machine that this process may use, the fastest first. Returns how many. */
@@ -74,13 +80,9 @@ void lh__bf16_multiply(const lh__bf16_product *p, int64_t i, int64_t i_end, int6
 
 /* Pieces of the above, for operands that are no matrices in memory. */
 
-/* to[i] = from[i] rounded, i < n; 0 up to n_to. */
-void lh__bf16_narrow(uint16_t *to, int64_t n_to, const float *from, int64_t n);
 /* A strip of columns: items [0, LH__BF16_STRIP), of which s->n exist, k summands. */
 void lh__bf16_lay_columns(char *to, const lh__bf16_side *s, int64_t k);
 /* A strip of rows, likewise. */
 void lh__bf16_lay_rows(char *to, const lh__bf16_side *s, int64_t k);
-/* to[i] = from[i] and next[i], a pair, rounded; i < n, a multiple of 16. */
-void lh__bf16_pair(uint32_t *to, const float *from, const float *next, int64_t n);
 
 #endif
