@@ -157,27 +157,37 @@ static void list_taps(convolution *k) {
         }
 }
 
+/* `channels` from channels of the weight from c0 on, as lanes [l, l + WIDTH) of a panel: those that
+ * are neighbours in memory. */
+static void turn_channels(const convolution *k, float *to, int64_t panel, int64_t l, int64_t c0,
+                          int64_t channels) {
+    const sweep *s = &k->s;
+    const int64_t taps = s->g.taps, first = panel * PANEL + l;
+    const planes p = {k->weight + first * s->row + c0 * s->column, least(WIDTH, s->to_c - first),
+                      s->row, 1, channels * taps};
+    const window all = {0, 0, 1, channels * taps};
+    float turned[MOST_TAPS * WIDTH * WIDTH];
+
+    planes_to_lanes(turned, WIDTH, &p, &all);
+    lh__round_f32(turned, channels * taps * WIDTH, s->products, 0);
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t slot = 0; slot < taps; slot++)
+            store(to + (slot * s->from_c + c0 + c) * PANEL + l,
+                  load(turned + (c * taps + k->tap[slot]) * WIDTH));
+}
+
 /* One panel of the weight, from channels [unit % blocks ...). */
 static void turn_weight(void *arg, int64_t unit) {
     const convolution *k = arg;
     const sweep *s = &k->s;
-    const int64_t taps = s->g.taps, blocks = (s->from_c + WIDTH - 1) / WIDTH;
-    const int64_t panel = unit / blocks, c0 = unit % blocks * WIDTH;
-    const int64_t lanes = least(PANEL, s->to_c - panel * PANEL);
-    const window all = {0, 0, 1, taps};
-    float turned[MOST_TAPS * WIDTH];
-    float *to = (k->pairs ? k->turned : k->panels) + panel * taps * s->from_c * PANEL;
+    const int64_t blocks = (s->from_c + WIDTH - 1) / WIDTH, panel = unit / blocks;
+    const int64_t begin = unit % blocks * WIDTH, end = least(begin + WIDTH, s->from_c);
+    const int64_t neighbours = s->column == s->g.taps ? WIDTH : 1;
+    float *to = (k->pairs ? k->turned : k->panels) + panel * s->g.taps * s->from_c * PANEL;
 
-    for (int64_t l = 0; l < lanes; l += WIDTH)
-        for (int64_t c = c0; c < least(c0 + WIDTH, s->from_c); c++) {
-            const planes p = {k->weight + (panel * PANEL + l) * s->row + c * s->column,
-                              least(WIDTH, lanes - l), s->row, 1, taps};
-
-            planes_to_lanes(turned, WIDTH, &p, &all);
-            lh__round_f32(turned, taps * WIDTH, s->products, 0);
-            for (int64_t slot = 0; slot < taps; slot++)
-                store(to + (slot * s->from_c + c) * PANEL + l, load(turned + k->tap[slot] * WIDTH));
-        }
+    for (int64_t c = begin; c < end; c += neighbours)
+        for (int64_t l = 0; l < least(PANEL, s->to_c - panel * PANEL); l += WIDTH)
+            turn_channels(k, to, panel, l, c, least(neighbours, end - c));
 }
 
 /* The turned weight of one slot in one panel, in pairs of channels. */
