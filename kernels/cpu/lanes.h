@@ -47,7 +47,7 @@ static inline __attribute__((always_inline)) void turn(vector_f32 x[WIDTH]) {
 #if defined(__FMA__)
 #define MULTIPLY_ADD(sum, x, y) __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(y))
 #else
-#define MULTIPLY_ADD(sum, x, y) sum += (x) * (y)
+#define MULTIPLY_ADD(sum, x, y) sum = LH__FMA_F32(x, y, sum)
 #endif
 #define BROADCAST(address) (*(address) - (vector_f32){0})
 #define FN(name) name##_f32

@@ -11,6 +11,7 @@
 #include "kernels/cpu/bfloat16.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/vector.h"
 
 enum {
     FEW_ROWS = 8,               /* fewer, and OpenBLAS is ahead: see tests/bench/products */
@@ -204,9 +205,10 @@ static void choose_tiles(product *p) {
     p->grain = work < LEAST_TILE ? LEAST_TILE / (work + 1) + 1 : 1;
 }
 
-/* Whether OpenBLAS multiplies: only what it can take, too. */
+/* Whether OpenBLAS multiplies: only what it can take, too. Everything where registers are so short
+ * that it is the one that knows the machine. */
 static bool is_for_blas(product *p) {
-    bool few = p->m < FEW_ROWS || p->n < FEW || p->k < FEW;
+    bool few = p->m < FEW_ROWS || p->n < FEW || p->k < FEW || LH__VECTOR_BYTES < 32;
 
     return few && p->products == LH__PRODUCTS_F32 && p->k > 0 && p->k <= INT_MAX &&
            p->n <= INT_MAX && p->m <= INT_MAX && choose_layout(&p->a, p->m, p->k) &&
@@ -340,9 +342,9 @@ static way way_of(product *p) {
 
     if (p->batches == 1 && is_for_unit(p) && p->m * p->n * p->k >= LEAST_TO_CUT)
         return IN_STRIPS;
-    if (p->batches == 1 && ISA(gemm_is_laid)(&g))
-        return IN_PANELS;
-    return is_for_blas(p) ? BY_BLAS : IN_TILES;
+    if (is_for_blas(p))
+        return BY_BLAS;
+    return p->batches == 1 && ISA(gemm_is_laid)(&g) ? IN_PANELS : IN_TILES;
 }
 
 /* No summands: the bias, or 0. */

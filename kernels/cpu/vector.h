@@ -15,6 +15,13 @@ enum { LH__VECTOR_BYTES = 64 };
 enum { LH__VECTOR_BYTES = 32 };
 #define LH__FMA_F32(a, b, c) ((vector_f32)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
 #define LH__FMA_F64(a, b, c) ((vector_f64)_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+enum { LH__VECTOR_BYTES = 16 };
+#define LH__FMA_F32(a, b, c) \
+    ((vector_f32)vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
+#define LH__FMA_F64(a, b, c) \
+    ((vector_f64)vfmaq_f64((float64x2_t)(c), (float64x2_t)(a), (float64x2_t)(b)))
 #else
 enum { LH__VECTOR_BYTES = 16 };
 #define LH__FMA_F32(a, b, c) ((a) * (b) + (c))
