@@ -204,8 +204,8 @@ typedef struct lh__device {
 const lh__device *lh__device_ref(void);
 
 /* The machine's own cores: the pool's threads, vectorised for the best instruction set found at run
- * time; OpenBLAS multiplies matrices that have few rows, columns or summands. NULL when OpenBLAS is
- * not installed. */
+ * time; OpenBLAS multiplies matrices that have few rows, columns or summands, and all where there
+ * is no AVX2. NULL when OpenBLAS is not installed. */
 const lh__device *lh__device_cpu(void);
 
 static inline int64_t lh__dtype_size(int32_t dtype) {
