@@ -18,10 +18,13 @@
  */
 #include "kernels/cpu/winograd.h"
 
+#include "kernels/cpu/bfloat16.h"
 #include "kernels/cpu/lanes.h"
+#include "kernels/cpu/round.h"
 #include "kernels/cpu/sweep.h"
 
 enum {
+    TAPS = 9,
     POINTS = 16,      /* products of a tile */
     DEPTH = 128,      /* of a sum */
     VALUES = 8192,    /* of one point's transformed source in a unit */
@@ -41,6 +44,7 @@ typedef struct source {
     int64_t rows, images;      /* of a unit */
     int64_t bands, units;      /* of an image; all together */
     int64_t tiles;             /* of a unit, at most */
+    lh__products products;     /* F32 or what values are rounded to */
 } source;
 
 typedef struct winograd {
@@ -140,6 +144,7 @@ tiles_of(float *to, int64_t row, int64_t step, const source *s, int64_t unit, in
             p.data = s->data + (at.image * p.channels + c0 + c) * p.size;
             p.channels = least(WIDTH, channels - c);
             planes_to_lanes(room, WIDTH, &p, &w);
+            lh__round_f32(room, w.rows * columns * WIDTH, s->products, 0);
             for (int64_t i = 0; i < at.rows; i++)
                 for (int64_t j = 0; j < s->across; j++, tile += row)
                     apply(tile, step, room + (2 * i * columns + 2 * j) * WIDTH, columns * WIDTH);
@@ -161,8 +166,8 @@ static int64_t source_tiles(float *v, int64_t row, int64_t step, const source *s
     to[0] = (g0), to[1] = ((g0) + (g2) + (g1)) * 0.5f, to[2] = ((g0) + (g2) - (g1)) * 0.5f, \
     to[3] = (g2)
 
-/* u[point][lane], points `step` apart, from 9 taps. */
-static inline void transform_taps(float *u, int64_t step, const vector_f32 g[9]) {
+/* u[point][lane], points `step` apart. */
+static inline void transform_taps(float *u, int64_t step, const vector_f32 g[TAPS]) {
     vector_f32 rows[4][3], d[4];
 
     LH__UNROLL for (int j = 0; j < 3; j++) {
@@ -175,33 +180,39 @@ static inline void transform_taps(float *u, int64_t step, const vector_f32 g[9])
     }
 }
 
-/* The taps of up to WIDTH `to` channels with one `from` channel, a lane each. */
-static inline void taps_of(vector_f32 g[9], const winograd *w, const float *from,
-                           int64_t channels) {
-    const planes p = {from, channels, w->to_step, 1, 9};
-    const window all = {0, 0, 1, 9};
-    float taps[9 * WIDTH];
+/* u[point][from][lane] of `channels` from channels from c on, and of the panel's lanes [l, l +
+ * WIDTH): those that are neighbours in memory. */
+static void transform_channels(const winograd *w, float *u, int64_t panel, int64_t l, int64_t c,
+                               int64_t channels) {
+    const int64_t from_c = w->s.shape.channels, first = panel * PANEL + l;
+    const planes p = {w->weight + first * w->to_step + c * w->from_step,
+                      least(WIDTH, w->to_c - first), w->to_step, 1, channels * TAPS};
+    const window all = {0, 0, 1, channels * TAPS};
+    float taps[TAPS * WIDTH * WIDTH];
 
     planes_to_lanes(taps, WIDTH, &p, &all);
-    for (int k = 0; k < 9; k++)
-        g[k] = load(taps + (w->turned ? 8 - k : k) * WIDTH);
+    lh__round_f32(taps, channels * TAPS * WIDTH, w->s.products, 0);
+    for (int64_t i = 0; i < channels; i++) {
+        vector_f32 g[TAPS];
+
+        for (int k = 0; k < TAPS; k++)
+            g[k] = load(taps + (i * TAPS + (w->turned ? TAPS - 1 - k : k)) * WIDTH);
+        transform_taps(u + (c + i) * PANEL + l, from_c * PANEL, g);
+    }
 }
 
 /* u[panel][point][from][lane] of one panel and WIDTH of `from`. */
 static void transform_weight(void *arg, int64_t unit) {
     const winograd *w = arg;
     const int64_t from_c = w->s.shape.channels, blocks = (from_c + WIDTH - 1) / WIDTH;
-    const int64_t panel = unit / blocks, first = unit % blocks * WIDTH;
-    const int64_t lanes = least(PANEL, w->to_c - panel * PANEL);
+    const int64_t panel = unit / blocks, begin = unit % blocks * WIDTH;
+    const int64_t end = least(begin + WIDTH, from_c);
+    const int64_t neighbours = w->from_step == TAPS ? WIDTH : 1;
+    float *u = w->u + panel * POINTS * from_c * PANEL;
 
-    for (int64_t c = first; c < least(first + WIDTH, from_c); c++)
-        for (int64_t l = 0; l < lanes; l += WIDTH) {
-            vector_f32 g[9];
-
-            taps_of(g, w, w->weight + (panel * PANEL + l) * w->to_step + c * w->from_step,
-                    least(WIDTH, lanes - l));
-            transform_taps(w->u + (panel * POINTS * from_c + c) * PANEL + l, from_c * PANEL, g);
-        }
+    for (int64_t c = begin; c < end; c += neighbours)
+        for (int64_t l = 0; l < least(PANEL, w->to_c - panel * PANEL); l += WIDTH)
+            transform_channels(w, u, panel, l, c, least(neighbours, end - c));
 }
 
 /* Results. */
@@ -315,10 +326,11 @@ static bool is_of_this_kind(const lh__conv *g) {
 }
 
 /* The source of the convolution: its large side, or its small one. */
-static source source_of(const lh__conv *g, const void *data, bool small, int64_t channels) {
-    source s = {.data = data, .batch = g->batch};
+static source source_of(const lh__kernel_call *call, const lh__conv *g, const void *data,
+                        bool small) {
+    source s = {.data = data, .batch = g->batch, .products = rounding_of(call)};
 
-    s.shape.channels = channels;
+    s.shape.channels = small ? g->small_c : g->large_c;
     s.shape.height = small ? g->small[1] : g->large[1];
     s.shape.width = small ? g->small[2] : g->large[2];
     s.shape.size = s.shape.height * s.shape.width;
@@ -327,10 +339,19 @@ static source source_of(const lh__conv *g, const void *data, bool small, int64_t
     return s;
 }
 
+/* Whether there is a unit that makes up for the products that are saved. */
+static bool has_unit(lh__products products) {
+#ifdef LH__HAS_BF16
+    return products == LH__PRODUCTS_BF16 && lh__bf16_unit_here();
+#else
+    return false;
+#endif
+}
+
 bool ISA(winograd_takes)(const lh__kernel_call *call) {
     lh__conv g = lh__conv_of(call);
 
-    return call->out->dtype == LH_F32 && call->pool && rounding_of(call) == LH__PRODUCTS_F32 &&
+    return call->out->dtype == LH_F32 && call->pool && !has_unit(rounding_of(call)) &&
            is_of_this_kind(&g);
 }
 
@@ -338,13 +359,13 @@ bool ISA(winograd)(const lh__kernel_call *call) {
     const lh__conv g = lh__conv_of(call);
     const bool turned = call->op == LH_OP_CONV_TRANSPOSE;
     const int64_t from_c = turned ? g.small_c : g.large_c;
-    winograd w = {.s = source_of(&g, call->in[0]->data, turned, from_c),
+    winograd w = {.s = source_of(call, &g, call->in[0]->data, turned),
                   .weight = call->in[1]->data,
                   .bias = call->n_in > 2 ? call->in[2]->data : NULL,
                   .y = call->out->data,
                   .to_c = turned ? g.large_c : g.small_c,
-                  .to_step = turned ? 9 : g.large_c * 9,
-                  .from_step = turned ? g.large_c * 9 : 9,
+                  .to_step = turned ? TAPS : g.large_c * TAPS,
+                  .from_step = turned ? g.large_c * TAPS : TAPS,
                   .turned = turned,
                   .after = call->after};
     int64_t room;
@@ -490,8 +511,8 @@ static void weight_sum(void *arg, int64_t unit) {
 
 bool ISA(winograd_weight)(const lh__kernel_call *call) {
     const lh__conv g = lh__conv_of(call);
-    weight_grad w = {.s = source_of(&g, call->in[1]->data, false, g.large_c),
-                     .g = source_of(&g, call->in[0]->data, true, g.small_c),
+    weight_grad w = {.s = source_of(call, &g, call->in[1]->data, false),
+                     .g = source_of(call, &g, call->in[0]->data, true),
                      .y = call->out->data};
     int64_t blocks, room;
 

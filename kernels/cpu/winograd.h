@@ -5,8 +5,8 @@
 #include "kernels/convolution.h"
 #include "kernels/cpu/isa.h"
 
-/* CONV or CONV_TRANSPOSE, CONV_WEIGHT_GRAD of contiguous F32. False, and nothing done: not of
- * this kind, or no memory. */
+/* CONV or CONV_TRANSPOSE, CONV_WEIGHT_GRAD of contiguous F32, operands rounded as the call says.
+ * False, and nothing done: not of this kind, or no memory. */
 bool ISA(winograd_takes)(const lh__kernel_call *call);
 bool ISA(winograd)(const lh__kernel_call *call);
 bool ISA(winograd_weight)(const lh__kernel_call *call);
