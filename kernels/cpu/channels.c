@@ -21,6 +21,7 @@ enum {
     WINDOW = 1 << 17,      /* elements of the source in a unit */
     POSITIONS = 512,       /* of the destination in a unit, but at least a row */
     MOST_TAPS = 64,        /* of a kernel */
+    TAP_COST = 8,          /* products that reading and writing a sum is worth */
     LEAST_CHANNELS = 12,   /* of the destination: fewer don't fill a register */
     MOST_PANELS = 1 << 26, /* elements of the turned weight */
     BLOCK = 128,           /* channels of either side in a unit of the weight's gradient */
@@ -105,9 +106,11 @@ typedef struct convolution {
     pass pass[MOST_TAPS + 1];   /* those with taps; the rest is in none */
     int64_t tap[MOST_TAPS];     /* of a slot */
     int64_t tap_row[MOST_TAPS]; /* the source row that it reads, from `low` on */
-    int32_t *list;              /* offsets in the window: [slot][from channel] */
+    int64_t tap_column[MOST_TAPS];
+    int32_t *list; /* offsets in the window: [slot][from channel] */
     rooms rooms;
     bool begins; /* results begin with the bias, or 0, in memory */
+    bool by_taps;
 } convolution;
 
 /* The slots of pass p whose source row is inside for row j of the destination. */
@@ -136,6 +139,7 @@ static void list_taps(convolution *k) {
                     k->list[slot * s->from_c + c] =
                         (int32_t)((offset[1] * k->c.columns + offset[2]) * k->elements + c);
                 k->tap_row[slot] = offset[1];
+                k->tap_column[slot] = offset[2];
                 k->tap[slot++] = t;
             }
         if (slot > before)
@@ -173,16 +177,22 @@ static void turn_weight(void *arg, int64_t unit) {
         }
 }
 
-/* A run of destination rows of a pass that meet the same taps, those of the slots [slot, slot +
- * taps): others read nothing but padding there. */
+/* Destinations of a pass that meet the same taps, those of the slots [slot, slot + taps). */
 typedef struct stripe {
     int64_t row, rows, slot, taps; /* row: of the pass's, in the unit */
+    int64_t column, columns;
 } stripe;
 
-/* The stripe of pass p that begins at row `row` of the unit's `rows`. */
+/* Destinations of a pass on an axis. */
+static int64_t positions_of(const sweep *s, const pass *p, int32_t axis) {
+    return (s->to[axis] - p->first[axis - 1] + s->spread[axis] - 1) / s->spread[axis];
+}
+
+/* The stripe of pass p that begins at row `row` of the unit's `rows`: whole rows that meet the same
+ * rows of taps. Others read nothing but padding there. */
 static stripe stripe_of(const convolution *k, const part *at, const pass *p, int64_t row,
                         int64_t rows) {
-    stripe run = {.row = row, .rows = 1};
+    stripe run = {.row = row, .rows = 1, .columns = positions_of(&k->s, p, 2)};
     int64_t slot = 0, taps;
 
     inside(k, p, at->row + row, &run.slot, &run.taps);
@@ -192,6 +202,51 @@ static stripe stripe_of(const convolution *k, const part *at, const pass *p, int
             break;
     }
     return run;
+}
+
+/* The `*n` positions from `*first` on, of `count`, whose source, `offset` after theirs, is one of
+ * `extent`. */
+static void clip(int64_t count, int64_t step, int64_t offset, int64_t extent, int64_t *first,
+                 int64_t *n) {
+    const int64_t end = offset < extent ? (extent - offset + step - 1) / step : 0;
+
+    *first = offset < 0 ? (step - 1 - offset) / step : 0;
+    *n = least(count, end) > *first ? least(count, end) - *first : 0;
+}
+
+/* The stripe of a single tap, of pass p and `rows` of its rows from `top` on: no padding. */
+static stripe stripe_of_tap(const convolution *k, const pass *p, int64_t slot, int64_t top,
+                            int64_t rows) {
+    const sweep *s = &k->s;
+    stripe run = {.slot = slot, .taps = 1};
+
+    clip(rows, s->step[1], top * s->step[1] + s->low[1] + k->tap_row[slot], s->from[1], &run.row,
+         &run.rows);
+    clip(positions_of(s, p, 2), s->step[2], s->low[2] + k->tap_column[slot], s->from[2],
+         &run.column, &run.columns);
+    return run;
+}
+
+/* Whether padding makes up so many of the products by stripes that single taps are worth going to
+ * memory more often. */
+static bool gains_by_taps(const convolution *k) {
+    const part all = {.rows = k->s.count[1]};
+    int64_t by_stripes = 0, by_taps = 0;
+
+    for (const pass *p = k->pass; p < k->pass + k->passes; p++) {
+        const int64_t rows = positions_of(&k->s, p, 1);
+        stripe run;
+
+        for (int64_t i = 0; i < rows; i += run.rows) {
+            run = stripe_of(k, &all, p, i, rows);
+            by_stripes += run.rows * run.columns * run.taps;
+        }
+        for (int64_t slot = p->slot; slot < p->slot + p->taps; slot++) {
+            run = stripe_of_tap(k, p, slot, 0, rows);
+            by_taps += run.rows * run.columns;
+        }
+    }
+    return by_taps * (k->s.from_c + TAP_COST) < by_stripes * k->s.from_c;
 }
 
 /* Where each position's source and results are. Returns how many positions. */
@@ -208,12 +263,29 @@ static int64_t list_rows(const convolution *k, const part *at, const pass *p, co
             float *result =
                 results + (image * height + p->first[0] + i * s->spread[1]) * s->to[2] * PANEL;
 
-            for (int64_t b = p->first[1]; b < s->to[2]; b += s->spread[2], n++) {
-                row[n] = line, to[n] = result + b * PANEL;
-                line += s->step[2] * k->elements;
+            line += run->column * s->step[2] * k->elements;
+            result += (p->first[1] + run->column * s->spread[2]) * PANEL;
+            for (int64_t j = 0; j < run->columns; j++, n++) {
+                row[n] = line, to[n] = result;
+                line += s->step[2] * k->elements, result += s->spread[2] * PANEL;
             }
         }
     return n;
+}
+
+/* All products of a stripe with one panel. */
+static void add_stripe(const convolution *k, const part *at, const pass *p, const stripe *run,
+                       const float *x, float *results, int64_t panel, const float **row,
+                       float **to) {
+    const sweep *s = &k->s;
+    const int64_t vectors = (least(PANEL, s->to_c - panel * PANEL) + WIDTH - 1) / WIDTH;
+    const int64_t positions = list_rows(k, at, p, run, x, results, row, to);
+    const int64_t first = run->slot * s->from_c, n = run->taps * s->from_c;
+    const float *weight = k->panels + (panel * s->g.taps * s->from_c + first) * PANEL;
+
+    for (int64_t j = 0; j < n; j += DEPTH)
+        panel_list(positions, vectors, least(DEPTH, n - j), row, k->list + first + j,
+                   weight + j * PANEL, PANEL, to, k->begins || j > 0);
 }
 
 /* All products of a pass with one panel. */
@@ -221,21 +293,16 @@ static void add_pass(const convolution *k, const part *at, const pass *p, const 
                      float *results, int64_t panel, const float **row, float **to) {
     const sweep *s = &k->s;
     const int64_t height = least(at->rows * s->spread[1], s->to[1] - at->row * s->spread[1]);
-    const int64_t vectors = (least(PANEL, s->to_c - panel * PANEL) + WIDTH - 1) / WIDTH;
     const int64_t rows = (height - p->first[0] + s->spread[1] - 1) / s->spread[1];
     stripe run;
 
-    for (int64_t i = 0; i < rows; i += run.rows) {
-        int64_t positions, first, n;
-        const float *weight;
-
+    for (int64_t slot = p->slot; k->by_taps && slot < p->slot + p->taps; slot++) {
+        run = stripe_of_tap(k, p, slot, at->row, rows);
+        add_stripe(k, at, p, &run, x, results, panel, row, to);
+    }
+    for (int64_t i = 0; !k->by_taps && i < rows; i += run.rows) {
         run = stripe_of(k, at, p, i, rows);
-        positions = list_rows(k, at, p, &run, x, results, row, to);
-        first = run.slot * s->from_c, n = run.taps * s->from_c;
-        weight = k->panels + (panel * s->g.taps * s->from_c + first) * PANEL;
-        for (int64_t j = 0; j < n; j += DEPTH)
-            panel_list(positions, vectors, least(DEPTH, n - j), row, k->list + first + j,
-                       weight + j * PANEL, PANEL, to, k->begins || j > 0);
+        add_stripe(k, at, p, &run, x, results, panel, row, to);
     }
 }
 
@@ -469,6 +536,8 @@ bool ISA(channels_conv)(const lh__kernel_call *call) {
         return false;
     k.list = (int32_t *)(k.panels + panels);
     list_taps(&k);
+    k.by_taps = gains_by_taps(&k);
+    k.begins |= k.by_taps;
     lh__pool_run(call->pool, k.n_panels * ((s->from_c + WIDTH - 1) / WIDTH), turn_weight, &k);
     lh__pool_run(call->pool, k.c.units, convolution_unit, &k);
     return true;
