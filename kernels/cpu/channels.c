@@ -56,7 +56,7 @@ static cuts cut(const sweep *s, int64_t elements, int64_t most) {
 }
 
 static int64_t window_size(const cuts *c, int64_t elements) {
-    return c->images * c->window_rows * c->columns * elements;
+    return round_up(c->images * c->window_rows * c->columns * elements, WIDTH);
 }
 
 /* The images and rows j of unit `unit`. */
@@ -69,6 +69,22 @@ static part part_of(const sweep *s, const cuts *c, int64_t unit) {
 
     return (part){image, least(c->images, s->g.batch - image), row,
                   least(c->rows, s->count[1] - row)};
+}
+
+/* Elements from position to position of a window of so many channels: whole registers, or one. */
+static int64_t elements_of(int64_t channels) {
+    return channels == 1 ? 1 : round_up(channels, WIDTH);
+}
+
+/* x[row][column]: a window of a single plane. */
+static void copy_window(float *x, const planes *p, const window *w) {
+    const int64_t first = w->left > 0 ? w->left : 0;
+    const int64_t n = least(w->left + w->columns, p->width) - first;
+
+    for (int64_t row = 0; row < w->rows && n > 0; row++)
+        if (w->top + row >= 0 && w->top + row < p->height)
+            memcpy(x + row * w->columns + first - w->left,
+                   p->data + (w->top + row) * p->width + first, (size_t)n * sizeof *x);
 }
 
 /* x[image][row][column][channel]: the window of a part, channels [c0, c0 + n), positions
@@ -86,7 +102,10 @@ static void fill_window(float *x, const float *data, const sweep *s, const cuts 
         for (int64_t k = 0; k < n; k += WIDTH) {
             p.data = data + ((at->image + i) * channels + c0 + k) * p.size;
             p.channels = least(WIDTH, n - k);
-            planes_to_lanes(x + k, elements, &p, &w);
+            if (elements == 1)
+                copy_window(x, &p, &w);
+            else
+                planes_to_lanes(x + k, elements, &p, &w);
         }
     lh__round_f32(x - at->images * size, at->images * size, s->products, 0);
 }
@@ -505,11 +524,12 @@ bool ISA(channels_take)(const lh__kernel_call *call) {
     return call->out->dtype == LH_F32 && call->pool && g.groups == 1 && g.kernel[0] == 1 &&
            g.large[0] == 1 && g.padding[0] == 0 && g.taps <= MOST_TAPS && to_c >= LEAST_CHANNELS &&
            from_c * g.taps >= LEAST_CHANNELS &&
-           (from_c > 1 || call->op == LH__OP_CONV_WEIGHT_GRAD) && g.batch > 0 &&
-           lh__volume(g.small) > 0 && lh__volume(g.large) > 0 && g.large[2] <= 4096 &&
-           g.small[2] <= 4096 && to_c * from_c * g.taps <= MOST_PANELS && g.dilation[1] <= 64 &&
-           g.dilation[2] <= 64 && g.padding[1] <= 64 && g.padding[2] <= 64 && g.stride[1] <= 64 &&
-           g.stride[2] <= 64;
+           (from_c > 1 || rounding_of(call) == LH__PRODUCTS_F32 ||
+            call->op == LH__OP_CONV_WEIGHT_GRAD) &&
+           g.batch > 0 && lh__volume(g.small) > 0 && lh__volume(g.large) > 0 &&
+           g.large[2] <= 4096 && g.small[2] <= 4096 && to_c * from_c * g.taps <= MOST_PANELS &&
+           g.dilation[1] <= 64 && g.dilation[2] <= 64 && g.padding[1] <= 64 && g.padding[2] <= 64 &&
+           g.stride[1] <= 64 && g.stride[2] <= 64;
 }
 
 bool ISA(channels_conv)(const lh__kernel_call *call) {
@@ -526,7 +546,7 @@ bool ISA(channels_conv)(const lh__kernel_call *call) {
     k.n_panels = (s->to_c + PANEL - 1) / PANEL;
     if (tiled_convolution(call, &k))
         return true;
-    k.elements = round_up(s->from_c, WIDTH);
+    k.elements = elements_of(s->from_c);
     k.c = cut(s, k.elements, POSITIONS);
     panels = k.n_panels * n * PANEL;
     /* Two pointers of a position are four elements. */
@@ -552,7 +572,7 @@ bool ISA(channels_weight)(const lh__kernel_call *call) {
     int64_t blocks;
 
     w.large_blocks = (large + BLOCK - 1) / BLOCK;
-    w.large_block = round_up((large + w.large_blocks - 1) / w.large_blocks, WIDTH);
+    w.large_block = elements_of((large + w.large_blocks - 1) / w.large_blocks);
     w.large_blocks = (large + w.large_block - 1) / w.large_block;
     w.small_blocks = (small + BLOCK - 1) / BLOCK;
     w.small_block = round_up((small + w.small_blocks - 1) / w.small_blocks, PANEL);
