@@ -4,14 +4,15 @@
  * those of the destination are. A result is then a sum over taps and channels of one number of the
  * window by a register of the weight, and what im2col would copy out is a list of offsets, the
  * same for every position. The weight's gradient is the same product with other names: sums over
- * positions of one number of the window by a register of the gradient.
+ * positions of one number of the window by a register of the gradient. In bfloat16 elements may be
+ * pairs: of channels, or of neighbouring positions for the weight's gradient.
  *
  * Invariants: what a unit of work does depends on shapes alone, and so does the order of its sums;
  * at most DEPTH products are added before the sum goes to memory.
  */
 #include "kernels/cpu/channels.h"
 
-#include "kernels/cpu/amx.h"
+#include "kernels/cpu/bfloat16.h"
 #include "kernels/cpu/lanes.h"
 #include "kernels/cpu/round.h"
 #include "kernels/cpu/sweep.h"
@@ -71,9 +72,9 @@ static part part_of(const sweep *s, const cuts *c, int64_t unit) {
                   least(c->rows, s->count[1] - row)};
 }
 
-/* Elements from position to position of a window of so many channels: whole registers, or one. */
-static int64_t elements_of(int64_t channels) {
-    return channels == 1 ? 1 : round_up(channels, WIDTH);
+/* Elements from position to position of a window: whole registers, or a single channel. */
+static int64_t elements_of(int64_t channels, lh__products products) {
+    return channels == 1 && products == LH__PRODUCTS_F32 ? 1 : round_up(channels, WIDTH);
 }
 
 /* x[row][column]: a window of a single plane. */
@@ -119,14 +120,19 @@ typedef struct convolution {
     sweep s;
     cuts c;
     const float *x, *weight, *bias;
-    float *y, *panels; /* [panel][slot][from channel][lane] */
+    float *y, *panels; /* [panel][slot][summand][lane] */
+    float *turned;     /* the same of channels, if summands are pairs */
     const lh__after *after;
-    int64_t elements, n_panels, passes;
+    const lh__panel_fns *products;
+    const lh__bf16_unit *pairs; /* NULL: summands are channels, else pairs of them */
+    int64_t summands;           /* of a tap */
+    int64_t channels, elements; /* room for those of a position of the window: numbers, summands */
+    int64_t n_panels, passes;
     pass pass[MOST_TAPS + 1];   /* those with taps; the rest is in none */
     int64_t tap[MOST_TAPS];     /* of a slot */
     int64_t tap_row[MOST_TAPS]; /* the source row that it reads, from `low` on */
     int64_t tap_column[MOST_TAPS];
-    int32_t *list; /* offsets in the window: [slot][from channel] */
+    int32_t *list; /* offsets in the window: [slot][summand] */
     rooms rooms;
     bool begins; /* results begin with the bias, or 0, in memory */
     bool by_taps;
@@ -154,8 +160,8 @@ static void list_taps(convolution *k) {
         lh__split3(s->spread, i, first);
         for (int64_t t = 0; t < s->g.taps; t++)
             if (meets(s, first, t, offset)) {
-                for (int64_t c = 0; c < s->from_c; c++)
-                    k->list[slot * s->from_c + c] =
+                for (int64_t c = 0; c < k->summands; c++)
+                    k->list[slot * k->summands + c] =
                         (int32_t)((offset[1] * k->c.columns + offset[2]) * k->elements + c);
                 k->tap_row[slot] = offset[1];
                 k->tap_column[slot] = offset[2];
@@ -174,26 +180,49 @@ static void list_taps(convolution *k) {
         }
 }
 
+/* `channels` from channels of the weight from c0 on, as lanes [l, l + WIDTH) of a panel: those that
+ * are neighbours in memory. */
+static void turn_channels(const convolution *k, float *to, int64_t panel, int64_t l, int64_t c0,
+                          int64_t channels) {
+    const sweep *s = &k->s;
+    const int64_t taps = s->g.taps, first = panel * PANEL + l;
+    const planes p = {k->weight + first * s->row + c0 * s->column, least(WIDTH, s->to_c - first),
+                      s->row, 1, channels * taps};
+    const window all = {0, 0, 1, channels * taps};
+    float turned[MOST_TAPS * WIDTH * WIDTH];
+
+    planes_to_lanes(turned, WIDTH, &p, &all);
+    lh__round_f32(turned, channels * taps * WIDTH, s->products, 0);
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t slot = 0; slot < taps; slot++)
+            store(to + (slot * s->from_c + c0 + c) * PANEL + l,
+                  load(turned + (c * taps + k->tap[slot]) * WIDTH));
+}
+
 /* One panel of the weight, from channels [unit % blocks ...). */
 static void turn_weight(void *arg, int64_t unit) {
     const convolution *k = arg;
     const sweep *s = &k->s;
-    const int64_t taps = s->g.taps, blocks = (s->from_c + WIDTH - 1) / WIDTH;
-    const int64_t panel = unit / blocks, c0 = unit % blocks * WIDTH;
-    const int64_t lanes = least(PANEL, s->to_c - panel * PANEL);
-    const window all = {0, 0, 1, taps};
-    float turned[MOST_TAPS * WIDTH], *to = k->panels + panel * taps * s->from_c * PANEL;
+    const int64_t blocks = (s->from_c + WIDTH - 1) / WIDTH, panel = unit / blocks;
+    const int64_t begin = unit % blocks * WIDTH, end = least(begin + WIDTH, s->from_c);
+    const int64_t neighbours = s->column == s->g.taps ? WIDTH : 1;
+    float *to = (k->pairs ? k->turned : k->panels) + panel * s->g.taps * s->from_c * PANEL;
 
-    for (int64_t l = 0; l < lanes; l += WIDTH)
-        for (int64_t c = c0; c < least(c0 + WIDTH, s->from_c); c++) {
-            const planes p = {k->weight + (panel * PANEL + l) * s->row + c * s->column,
-                              least(WIDTH, lanes - l), s->row, 1, taps};
+    for (int64_t c = begin; c < end; c += neighbours)
+        for (int64_t l = 0; l < least(PANEL, s->to_c - panel * PANEL); l += WIDTH)
+            turn_channels(k, to, panel, l, c, least(neighbours, end - c));
+}
 
-            planes_to_lanes(turned, WIDTH, &p, &all);
-            lh__round_f32(turned, taps * WIDTH, s->products, 0);
-            for (int64_t slot = 0; slot < taps; slot++)
-                store(to + (slot * s->from_c + c) * PANEL + l, load(turned + k->tap[slot] * WIDTH));
-        }
+/* The turned weight of one slot in one panel, in pairs of channels. */
+static void pair_weight(void *arg, int64_t unit) {
+    static const float zeros[PANEL];
+    const convolution *k = arg;
+    const int64_t channels = k->s.from_c;
+    const float *from = k->turned + unit * channels * PANEL;
+    float *to = k->panels + unit * k->summands * PANEL;
+
+    for (int64_t c = 0; c < channels; c += 2, from += 2 * PANEL, to += PANEL)
+        k->pairs->pair(to, from, c + 1 < channels ? from + PANEL : zeros, PANEL);
 }
 
 /* Destinations of a pass that meet the same taps, those of the slots [slot, slot + taps). */
@@ -265,7 +294,7 @@ static bool gains_by_taps(const convolution *k) {
             by_taps += run.rows * run.columns;
         }
     }
-    return by_taps * (k->s.from_c + TAP_COST) < by_stripes * k->s.from_c;
+    return by_taps * (k->summands + TAP_COST) < by_stripes * k->summands;
 }
 
 /* Where each position's source and results are. Returns how many positions. */
@@ -299,11 +328,11 @@ static void add_stripe(const convolution *k, const part *at, const pass *p, cons
     const sweep *s = &k->s;
     const int64_t vectors = (least(PANEL, s->to_c - panel * PANEL) + WIDTH - 1) / WIDTH;
     const int64_t positions = list_rows(k, at, p, run, x, results, row, to);
-    const int64_t first = run->slot * s->from_c, n = run->taps * s->from_c;
-    const float *weight = k->panels + (panel * s->g.taps * s->from_c + first) * PANEL;
+    const int64_t first = run->slot * k->summands, n = run->taps * k->summands;
+    const float *weight = k->panels + (panel * s->g.taps * k->summands + first) * PANEL;
 
     for (int64_t j = 0; j < n; j += DEPTH)
-        panel_list(positions, vectors, least(DEPTH, n - j), row, k->list + first + j,
+        panel_list(k->products, positions, vectors, least(DEPTH, n - j), row, k->list + first + j,
                    weight + j * PANEL, PANEL, to, k->begins || j > 0);
 }
 
@@ -353,16 +382,29 @@ static void put_results(const convolution *k, const part *at, int64_t panel, int
     }
 }
 
+/* The window of a part: at x, or behind the numbers there, in pairs. */
+static float *take_window(const convolution *k, const part *at, float *x) {
+    const int64_t positions = at->images * k->c.window_rows * k->c.columns;
+    float *pairs = x + window_size(&k->c, k->channels);
+
+    fill_window(x, k->x, &k->s, &k->c, at, k->channels, 0, k->s.from_c);
+    if (!k->pairs)
+        return x;
+    for (int64_t i = 0; i < positions; i++)
+        k->pairs->narrow(pairs + i * k->elements, k->elements, x + i * k->channels, k->s.from_c);
+    return pairs;
+}
+
 static void convolution_unit(void *arg, int64_t unit) {
     const convolution *k = arg;
     const sweep *s = &k->s;
     const part at = part_of(s, &k->c, unit);
     int64_t room;
-    float *x = enter_room(&k->rooms, &room), *results = x + window_size(&k->c, k->elements);
+    float *begin = enter_room(&k->rooms, &room), *x = take_window(k, &at, begin);
+    float *results = x + window_size(&k->c, k->elements);
     const float **row = (const float **)(results + k->c.positions * PANEL);
     float **to = (float **)(row + k->c.positions);
 
-    fill_window(x, k->x, s, &k->c, &at, k->elements, 0, s->from_c);
     for (int64_t panel = 0; panel < k->n_panels; panel++) {
         const int64_t lanes = least(PANEL, s->to_c - panel * PANEL);
 
@@ -384,6 +426,10 @@ typedef struct weight_grad {
     float *y, *sums; /* [unit][panel][tap][large channel][lane] */
     int64_t large_blocks, small_blocks, large_block, small_block; /* how many; channels of one */
     int64_t shares;
+    const lh__panel_fns *products;
+    const lh__bf16_unit
+        *pairs;            /* NULL: summands are positions, else pairs of a line's neighbours */
+    int64_t line, summand; /* positions of a line, and of a summand: a multiple */
     rooms rooms;
 } weight_grad;
 
@@ -394,7 +440,7 @@ typedef struct lists {
     int32_t *position;
 } lists;
 
-/* Adds a part's products to a unit's sums: windows x, gradient g[position][small channel]. Rows are
+/* Adds a part's products to a unit's sums: windows x, gradient g[summand][small channel]. Rows are
  * taps and large channels, which sums have in this order. */
 static void add_part(const weight_grad *w, const part *at, const float *x, const float *g,
                      const lists *l, float *sums, int64_t large, int64_t small, bool adds) {
@@ -404,7 +450,7 @@ static void add_part(const weight_grad *w, const part *at, const float *x, const
 
     for (int64_t image = 0; image < at->images; image++)
         for (int64_t i = 0; i < at->rows; i++)
-            for (int64_t j = 0; j < s->to[2]; j++)
+            for (int64_t j = 0; j < w->line; j += w->summand)
                 l->position[n++] = (int32_t)((image * w->c.window_rows + i * s->step[1]) * line +
                                              j * s->step[2] * w->large_block);
     for (int64_t i = 0; i < rows; i++) {
@@ -417,14 +463,54 @@ static void add_part(const weight_grad *w, const part *at, const float *x, const
         for (int64_t i = 0; i < rows; i++)
             l->to[i] = sums + (i / large * w->large_block + i % large) * PANEL;
         for (int64_t k = 0; k < n; k += DEPTH)
-            panel_list(rows, (least(PANEL, small - c) + WIDTH - 1) / WIDTH, least(DEPTH, n - k),
-                       l->row, l->position + k, g + k * w->small_block + c, w->small_block, l->to,
-                       adds || k > 0);
+            panel_list(w->products, rows, (least(PANEL, small - c) + WIDTH - 1) / WIDTH,
+                       least(DEPTH, n - k), l->row, l->position + k, g + k * w->small_block + c,
+                       w->small_block, l->to, adds || k > 0);
     }
 }
 
 static int64_t sums_of_unit(const weight_grad *w) {
     return w->s.g.taps * w->large_block * w->small_block;
+}
+
+static int64_t positions_of_unit(const weight_grad *w) {
+    return w->c.images * w->c.rows * w->line;
+}
+
+/* How far the next position of a pair is. */
+static int64_t next_position(const weight_grad *w) {
+    return w->s.step[2] * w->large_block;
+}
+
+/* The window of a part's large side, and with `next` behind it, channels [l0, l0 + large). */
+static void take_large(const weight_grad *w, const part *at, int64_t l0, int64_t large, float *x) {
+    const int64_t size = window_size(&w->c, w->large_block), next = next_position(w);
+
+    fill_window(x, w->large, &w->s, &w->c, at, w->large_block, l0, large);
+    if (w->pairs) {
+        memset(x + size, 0, (size_t)next * sizeof *x);
+        w->pairs->pair(x, x, x + next, size);
+    }
+}
+
+/* g[summand][small channel] of a part, channels [s0, s0 + small); 0 behind the end of a line. */
+static void take_small(const weight_grad *w, const part *at, int64_t s0, int64_t small, float *g) {
+    const sweep *s = &w->s;
+    const window rows = {at->row, 0, at->rows, w->line};
+    const int64_t image = at->rows * w->line * w->small_block, size = at->images * image;
+    planes p = {NULL, 0, s->to[1] * s->to[2], s->to[1], s->to[2]};
+
+    if (w->line > s->to[2])
+        memset(g, 0, (size_t)size * sizeof *g);
+    for (int64_t i = 0; i < at->images; i++)
+        for (int64_t c = 0; c < small; c += WIDTH) {
+            p.data = w->small + ((at->image + i) * s->to_c + s0 + c) * p.size;
+            p.channels = least(WIDTH, small - c);
+            planes_to_lanes(g + i * image + c, w->small_block, &p, &rows);
+        }
+    lh__round_f32(g, size, s->products, 0);
+    for (int64_t i = 0; w->pairs && i < size; i += 2 * w->small_block)
+        w->pairs->pair(g + i / 2, g + i, g + i + w->small_block, w->small_block);
 }
 
 static void weight_unit(void *arg, int64_t unit) {
@@ -438,25 +524,17 @@ static void weight_unit(void *arg, int64_t unit) {
     const int64_t first = share * w->c.units / w->shares;
     const int64_t end = (share + 1) * w->c.units / w->shares;
     int64_t room;
-    float *x = enter_room(&w->rooms, &room), *g = x + window_size(&w->c, w->large_block);
-    const lists l = {.row = (const float **)(g + w->c.positions * w->small_block),
+    float *x = enter_room(&w->rooms, &room);
+    float *g = x + window_size(&w->c, w->large_block) + next_position(w);
+    const lists l = {.row = (const float **)(g + positions_of_unit(w) * w->small_block),
                      .to = (float **)(l.row + s->g.taps * w->large_block),
                      .position = (int32_t *)(l.to + s->g.taps * w->large_block)};
 
     for (int64_t run = first; run < end; run++) {
         const part at = part_of(s, &w->c, run);
-        const window rows = {at.row, 0, at.rows, s->to[2]};
-        planes p = {NULL, 0, s->to[1] * s->to[2], s->to[1], s->to[2]};
 
-        fill_window(x, w->large, s, &w->c, &at, w->large_block, l0, large);
-        for (int64_t i = 0; i < at.images; i++)
-            for (int64_t c = 0; c < small; c += WIDTH) {
-                p.data = w->small + ((at.image + i) * s->to_c + s0 + c) * p.size;
-                p.channels = least(WIDTH, small - c);
-                planes_to_lanes(g + i * at.rows * s->to[2] * w->small_block + c, w->small_block, &p,
-                                &rows);
-            }
-        lh__round_f32(g, at.images * at.rows * s->to[2] * w->small_block, s->products, 0);
+        take_large(w, &at, l0, large, x);
+        take_small(w, &at, s0, small, g);
         add_part(w, &at, x, g, &l, w->sums + unit * sums_of_unit(w), large, small, run > first);
     }
     leave_room(&w->rooms, room);
@@ -504,8 +582,8 @@ static sweep forward_sweep(const lh__kernel_call *call) {
     return sweep_of(&forward);
 }
 
-#ifdef LH__HAS_TILES
-#include "kernels/cpu/channels_tiles.inc"
+#ifdef LH__HAS_BF16
+#include "kernels/cpu/channels_bf16.inc"
 #else
 static bool tiled_convolution(const lh__kernel_call *call, const convolution *k) {
     return false;
@@ -532,33 +610,57 @@ bool ISA(channels_take)(const lh__kernel_call *call) {
            g.stride[1] <= 64 && g.stride[2] <= 64;
 }
 
+/* The unit for elements that are pairs; NULL: none, or operands are not in bfloat16. */
+static const lh__bf16_unit *unit_of_pairs(lh__products products) {
+#ifdef LH__HAS_BF16
+    const lh__bf16_unit *unit = lh__bf16_unit_here();
+
+    return unit && unit->panels && products == LH__PRODUCTS_BF16 ? unit : NULL;
+#else
+    return NULL;
+#endif
+}
+
 bool ISA(channels_conv)(const lh__kernel_call *call) {
     convolution k = {.s = sweep_of(call),
                      .x = call->in[0]->data,
                      .weight = call->in[1]->data,
                      .bias = call->n_in > 2 ? call->in[2]->data : NULL,
                      .y = call->out->data,
-                     .after = call->after};
+                     .after = call->after,
+                     .products = &panels_f32};
     const sweep *s = &k.s;
-    const int64_t n = s->from_c * s->g.taps;
-    int64_t panels;
+    int64_t list, panels, turned = 0, slots;
 
     k.n_panels = (s->to_c + PANEL - 1) / PANEL;
     if (tiled_convolution(call, &k))
         return true;
-    k.elements = elements_of(s->from_c);
-    k.c = cut(s, k.elements, POSITIONS);
-    panels = k.n_panels * n * PANEL;
+    k.channels = elements_of(s->from_c, s->products);
+    k.elements = k.channels, k.summands = s->from_c;
+    k.c = cut(s, k.channels, POSITIONS);
+    slots = k.n_panels * s->g.taps;
+    k.pairs = unit_of_pairs(s->products);
+    if (k.pairs) {
+        k.products = k.pairs->panels;
+        k.elements = k.summands = (s->from_c + 1) / 2;
+        k.s.products = LH__PRODUCTS_F32; /* pairing rounds */
+        turned = slots * s->from_c * PANEL;
+    }
+    panels = slots * k.summands * PANEL, list = s->g.taps * k.summands;
     /* Two pointers of a position are four elements. */
-    k.panels = rooms_of(&k.rooms, call->pool, panels + n,
-                        window_size(&k.c, k.elements) + k.c.positions * (PANEL + 4));
+    k.panels = rooms_of(&k.rooms, call->pool, panels + turned + list,
+                        (k.pairs ? window_size(&k.c, k.channels) : 0) +
+                            window_size(&k.c, k.elements) + k.c.positions * (PANEL + 4));
     if (!k.panels)
         return false;
-    k.list = (int32_t *)(k.panels + panels);
+    k.turned = k.panels + panels;
+    k.list = (int32_t *)(k.turned + turned);
     list_taps(&k);
     k.by_taps = gains_by_taps(&k);
     k.begins |= k.by_taps;
     lh__pool_run(call->pool, k.n_panels * ((s->from_c + WIDTH - 1) / WIDTH), turn_weight, &k);
+    if (k.pairs)
+        lh__pool_run(call->pool, slots, pair_weight, &k);
     lh__pool_run(call->pool, k.c.units, convolution_unit, &k);
     return true;
 }
@@ -567,12 +669,13 @@ bool ISA(channels_weight)(const lh__kernel_call *call) {
     weight_grad w = {.s = forward_sweep(call),
                      .small = call->in[0]->data,
                      .large = call->in[1]->data,
-                     .y = call->out->data};
+                     .y = call->out->data,
+                     .products = &panels_f32};
     const int64_t large = w.s.from_c, small = w.s.to_c;
     int64_t blocks;
 
     w.large_blocks = (large + BLOCK - 1) / BLOCK;
-    w.large_block = elements_of((large + w.large_blocks - 1) / w.large_blocks);
+    w.large_block = elements_of((large + w.large_blocks - 1) / w.large_blocks, w.s.products);
     w.large_blocks = (large + w.large_block - 1) / w.large_block;
     w.small_blocks = (small + BLOCK - 1) / BLOCK;
     w.small_block = round_up((small + w.small_blocks - 1) / w.small_blocks, PANEL);
@@ -581,10 +684,18 @@ bool ISA(channels_weight)(const lh__kernel_call *call) {
     if (tiled_weight(call, &w))
         return true;
     w.c = cut(&w.s, w.large_block, POSITIONS);
+    w.pairs = unit_of_pairs(w.s.products);
+    w.summand = w.pairs ? 2 : 1;
+    w.line = round_up(w.s.to[2], w.summand);
+    if (w.pairs) {
+        w.products = w.pairs->panels;
+        w.s.products = LH__PRODUCTS_F32; /* pairing rounds */
+    }
     w.shares = blocks >= UNITS ? 1 : least(UNITS / blocks, w.c.units);
-    w.sums = rooms_of(&w.rooms, call->pool, w.shares * blocks * sums_of_unit(&w),
-                      window_size(&w.c, w.large_block) + w.c.positions * (w.small_block + 1) +
-                          4 * w.s.g.taps * w.large_block);
+    w.sums =
+        rooms_of(&w.rooms, call->pool, w.shares * blocks * sums_of_unit(&w),
+                 window_size(&w.c, w.large_block) + next_position(&w) +
+                     positions_of_unit(&w) * (w.small_block + 1) + 4 * w.s.g.taps * w.large_block);
     if (!w.sums)
         return false;
     lh__pool_run(call->pool, w.shares * blocks, weight_unit, &w);

@@ -6,7 +6,7 @@
  * where it lies if it can be, else laid out on the stack, as deep as the first cache has room for.
  */
 #include "kernels/cpu/gemm.h"
-#include "kernels/cpu/amx.h"
+#include "kernels/cpu/bfloat16.h"
 #include "kernels/cpu/round.h"
 #include "kernels/cpu/vector.h"
 
@@ -36,7 +36,7 @@ enum {
     LEAST_GROUP = 3 * MOST_ROWS, /* and no lower */
     LINE = 64,
     PAGE = 4096,
-    TILES_SIDE = 256,    /* of products in bfloat16 */
+    BF16_SIDE = 256,     /* of tiles of products in bfloat16 */
     JOB_TILES = 8,       /* tiles that a product is cut in, if only across panels; */
     LEAST_ROWS = 128,    /* and no lower, */
     TILE_WORK = 4 << 20, /* multiply-adds for which there should be a tile in any case */
@@ -117,10 +117,10 @@ static bool is_flipped(const lh__gemm *g, int64_t width) {
     return flipped < straight;
 }
 
-static bool is_for_tiles(const lh__gemm *g) {
-#ifdef LH__HAS_TILES
+static bool is_for_bf16(const lh__gemm *g) {
+#ifdef LH__HAS_BF16
     return (g->products == LH__PRODUCTS_BF16 || g->products == LH__PRODUCTS_BF16X3) &&
-           lh__amx_is_there();
+           lh__bf16_unit_here();
 #else
     return false;
 #endif
@@ -134,8 +134,8 @@ void ISA(gemm_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *col
     int64_t across = least(wide, (flipped ? FLIPPED_PANELS : PANELS) * panel);
     int64_t along = part_of(tall, BLOCK_ROWS, MOST_ROWS);
 
-    if (is_for_tiles(g)) {
-        *rows = *columns = TILES_SIDE;
+    if (is_for_bf16(g)) {
+        *rows = *columns = BF16_SIDE;
         return;
     }
     while (parts(wide, across) * parts(tall, along) < JOB_TILES && across > LAID_PANELS * panel)
@@ -181,9 +181,9 @@ void ISA(gemm_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *col
 #undef FN
 
 void ISA(gemm_f32)(const lh__gemm *g) {
-#ifdef LH__HAS_TILES
-    if (is_for_tiles(g)) {
-        lh__amx_gemm(g);
+#ifdef LH__HAS_BF16
+    if (is_for_bf16(g)) {
+        lh__bf16_gemm(g);
         return;
     }
 #endif

@@ -9,17 +9,13 @@
 #include <stdatomic.h>
 
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/panel.h"
 #include "kernels/cpu/vector.h"
 
 enum {
     WIDTH = LH__VECTOR_BYTES / 4,
-#ifdef __AVX512F__
-    PANEL_VECTORS = 4, /* 24 sums, 4 columns and a factor in 32 registers */
-#else
-    PANEL_VECTORS = 2, /* 12 sums, 2 columns and a factor in 16 */
-#endif
-    PANEL_ROWS = 6,
     PANEL = PANEL_VECTORS * WIDTH, /* lanes that one product computes */
+    AHEAD = 128,                   /* elements of a plane that are fetched before they are turned */
 };
 
 static inline int64_t round_up(int64_t n, int64_t to) {
@@ -48,110 +44,26 @@ static inline __attribute__((always_inline)) void turn(vector_f32 x[WIDTH]) {
     }
 }
 
-/* c[i][l] = (c[i][l] +) sum over k < n of row[i][at[k]] b[k b_step + l], i < rows, l < vectors
- * registers, n >= 1. Inlined with constants. The sums have names, and the instruction is written
- * out, since gcc would keep so many of them in memory. */
 #if defined(__FMA__)
 #define MULTIPLY_ADD(sum, x, y) __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(y))
 #else
 #define MULTIPLY_ADD(sum, x, y) sum += (x) * (y)
 #endif
-#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
-#define BEGIN(i)                                                           \
-    vector_f32 s##i##0 = {0}, s##i##1 = {0}, s##i##2 = {0}, s##i##3 = {0}; \
-    if (adds && rows > i) {                                                \
-        s##i##0 = load(c[i]);                                              \
-        if (vectors > 1)                                                   \
-            s##i##1 = load(c[i] + WIDTH);                                  \
-        if (vectors > 2)                                                   \
-            s##i##2 = load(c[i] + 2 * WIDTH);                              \
-        if (vectors > 3)                                                   \
-            s##i##3 = load(c[i] + 3 * WIDTH);                              \
-    }
-#define ADD(i)                                                 \
-    if (rows > i) {                                            \
-        const vector_f32 x = row[i][offset] - (vector_f32){0}; \
-        MULTIPLY_ADD(s##i##0, x, b0);                          \
-        if (vectors > 1)                                       \
-            MULTIPLY_ADD(s##i##1, x, b1);                      \
-        if (vectors > 2)                                       \
-            MULTIPLY_ADD(s##i##2, x, b2);                      \
-        if (vectors > 3)                                       \
-            MULTIPLY_ADD(s##i##3, x, b3);                      \
-    }
-#define END(i)                                \
-    if (rows > i) {                           \
-        store(c[i], s##i##0);                 \
-        if (vectors > 1)                      \
-            store(c[i] + WIDTH, s##i##1);     \
-        if (vectors > 2)                      \
-            store(c[i] + 2 * WIDTH, s##i##2); \
-        if (vectors > 3)                      \
-            store(c[i] + 3 * WIDTH, s##i##3); \
-    }
-static inline __attribute__((always_inline)) void
-panel_product(int rows, int vectors, int64_t n, const float *const *row, const int32_t *at,
-              const float *b, int64_t b_step, float *const *c, bool adds) {
-    EACH_ROW(BEGIN)
-    do {
-        const vector_f32 b0 = load(b), b1 = vectors > 1 ? load(b + WIDTH) : b0;
-        const vector_f32 b2 = vectors > 2 ? load(b + 2 * WIDTH) : b0;
-        const vector_f32 b3 = vectors > 3 ? load(b + 3 * WIDTH) : b0;
-        const int64_t offset = *at++;
-
-        EACH_ROW(ADD)
-        b += b_step;
-    } while (--n > 0);
-    EACH_ROW(END)
-}
-#undef EACH_ROW
+#define BROADCAST(address) (*(address) - (vector_f32){0})
+#define FN(name) name##_f32
+#include "kernels/cpu/panel.inc"
+#undef FN
+#undef BROADCAST
 #undef MULTIPLY_ADD
-#undef BEGIN
-#undef ADD
-#undef END
 
-typedef void panel_fn(int64_t n, const float *const *row, const int32_t *at, const float *b,
-                      int64_t b_step, float *const *c, bool adds);
-
-#define PANEL_FN(rows, vectors)                                                                 \
-    static void panel_##rows##_##vectors(int64_t n, const float *const *row, const int32_t *at, \
-                                         const float *b, int64_t b_step, float *const *c,       \
-                                         bool adds) {                                           \
-        panel_product(rows, vectors, n, row, at, b, b_step, c, adds);                           \
-    }
-#if defined(__AVX512F__)
-#define PANEL_FNS(rows) PANEL_FN(rows, 1) PANEL_FN(rows, 2) PANEL_FN(rows, 3) PANEL_FN(rows, 4)
-#define PANEL_NAMES(rows) \
-    { panel_##rows##_1, panel_##rows##_2, panel_##rows##_3, panel_##rows##_4 }
-#else
-#define PANEL_FNS(rows) PANEL_FN(rows, 1) PANEL_FN(rows, 2)
-#define PANEL_NAMES(rows) \
-    { panel_##rows##_1, panel_##rows##_2 }
-#endif
-
-PANEL_FNS(1)
-PANEL_FNS(2)
-PANEL_FNS(3)
-PANEL_FNS(4)
-PANEL_FNS(5)
-PANEL_FNS(6)
-
-/* By rows - 1 and vectors - 1. */
-static panel_fn *const panel_fns[PANEL_ROWS][PANEL_VECTORS] = {
-    PANEL_NAMES(1), PANEL_NAMES(2), PANEL_NAMES(3), PANEL_NAMES(4), PANEL_NAMES(5), PANEL_NAMES(6),
-};
-#undef PANEL_FN
-#undef PANEL_FNS
-#undef PANEL_NAMES
-
-/* The same for any number of rows. */
-static inline void panel_list(int64_t rows, int64_t vectors, int64_t n, const float *const *row,
-                              const int32_t *at, const float *b, int64_t b_step, float *const *c,
-                              bool adds) {
+/* panel.h's product for any number of rows. */
+static inline void panel_list(const lh__panel_fns *fns, int64_t rows, int64_t vectors, int64_t n,
+                              const float *const *row, const int32_t *at, const float *b,
+                              int64_t b_step, float *const *c, bool adds) {
     for (int64_t i = 0; i < rows; i += PANEL_ROWS) {
         int64_t tall = rows - i < PANEL_ROWS ? rows - i : PANEL_ROWS;
 
-        panel_fns[tall - 1][vectors - 1](n, row + i, at, b, b_step, c + i, adds);
+        (*fns)[tall - 1][vectors - 1](n, row + i, at, b, b_step, c + i, adds);
     }
 }
 
@@ -166,7 +78,7 @@ static inline void panel_rows(int64_t rows, int64_t vectors, int64_t n, const fl
 
         for (int64_t r = 0; r < tall; r++)
             row[r] = a + (i + r) * a_row, to[r] = c + (i + r) * c_row;
-        panel_fns[tall - 1][vectors - 1](n, row, at, b, b_step, to, adds);
+        panels_f32[tall - 1][vectors - 1](n, row, at, b, b_step, to, adds);
     }
 }
 
@@ -222,6 +134,8 @@ static void planes_to_lanes(float *to, int64_t step, const planes *p, const wind
         const int64_t n = end - at < WIDTH ? end - at : WIDTH;
         vector_f32 x[WIDTH];
 
+        for (int64_t i = 0; i < WIDTH; i++)
+            __builtin_prefetch(lane[i] + at + AHEAD);
         load_turned(x, lane, at, n);
         for (int64_t i = 0; i < n; i++) {
             if (column >= w->left && column < w->left + w->columns)

@@ -1,5 +1,6 @@
 /* matmul.c - the cpu device's matrix products: tiles on the pool, each a product of gemm.h or, on
- * its thread, of OpenBLAS; products in bfloat16 of tiles of amx.h, where the machine has them.
+ * its thread, of OpenBLAS; products in bfloat16 of strips of bfloat16.h, where the machine has a
+ * unit.
  *
  * Invariant: an output is cut into tiles of rows and columns by its shape and layout alone, never
  * along the summed axis, and they alone choose who multiplies, so its bits do not depend on
@@ -7,7 +8,7 @@
  */
 #include <limits.h>
 
-#include "kernels/cpu/amx.h"
+#include "kernels/cpu/bfloat16.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/gemm.h"
 
@@ -212,11 +213,11 @@ static bool is_for_blas(product *p) {
            choose_layout(&p->b, p->k, p->n);
 }
 
-#ifdef LH__HAS_TILES
+#ifdef LH__HAS_BF16
 /* A product whose operands are laid out once. */
 typedef struct laid_product {
     const product *p;
-    lh__amx_product x;
+    lh__bf16_product x;
     int64_t rows, columns, tiles_across; /* strips of a tile; tiles side by side */
 } laid_product;
 
@@ -224,13 +225,13 @@ typedef struct laid_product {
 static void lay_out(void *arg, int64_t i) {
     const laid_product *l = arg;
 
-    lh__amx_lay_out(&l->x, l->tiles_across == 1 ? l->x.row_strips + i : i);
+    lh__bf16_lay_out(&l->x, l->tiles_across == 1 ? l->x.row_strips + i : i);
 }
 
 static void multiply_laid(void *arg, int64_t tile) {
-    enum { STRIP = LH__AMX_STRIP };
+    enum { STRIP = LH__BF16_STRIP };
     const laid_product *l = arg;
-    const lh__amx_product *x = &l->x;
+    const lh__bf16_product *x = &l->x;
     const int64_t i = tile / l->tiles_across * l->rows, j = tile % l->tiles_across * l->columns;
     const int64_t i_end = least(i + l->rows, x->row_strips);
     const int64_t j_end = least(j + l->columns, x->column_strips);
@@ -242,15 +243,15 @@ static void multiply_laid(void *arg, int64_t tile) {
     if (l->p->bias)
         fill_bias(l->p, t);
     for (int64_t strip = i; l->tiles_across == 1 && strip < i_end; strip++)
-        lh__amx_lay_out(x, strip);
-    lh__amx_multiply(x, i, i_end, j, j_end);
+        lh__bf16_lay_out(x, strip);
+    lh__bf16_multiply(x, i, i_end, j, j_end);
     run_after(l->p, t);
 }
 
 /* Tiles of all columns, which their thread lays out the rows of; there are some if there are rows
  * for it, else columns are cut, too. */
 static void choose_strips(laid_product *l) {
-    const lh__amx_product *x = &l->x;
+    const lh__bf16_product *x = &l->x;
 
     l->rows = least((x->row_strips + STRIPS - 1) / STRIPS, STRIPS);
     l->rows = l->rows < 2 ? 2 : l->rows;
@@ -261,16 +262,16 @@ static void choose_strips(laid_product *l) {
 }
 
 /* False: nothing done; for small and batched products, and without memory. */
-static bool multiply_in_tiles(const product *p, lh__pool *pool) {
+static bool multiply_in_strips(const product *p, lh__pool *pool) {
     lh__gemm g = gemm_of(p, p->m, p->n);
     laid_product l = {.p = p};
 
     if ((p->products != LH__PRODUCTS_BF16 && p->products != LH__PRODUCTS_BF16X3) ||
-        p->batches > 1 || p->m * p->n * p->k < LEAST_TO_CUT || !lh__amx_is_there())
+        p->batches > 1 || p->m * p->n * p->k < LEAST_TO_CUT || !lh__bf16_unit_here())
         return false;
     g.a = p->a.data, g.b = p->b.data, g.c = p->c;
-    l.x = lh__amx_product_of(&g);
-    l.x.laid = lh__pool_scratch(pool, lh__amx_room(&l.x));
+    l.x = lh__bf16_product_of(&g);
+    l.x.laid = lh__pool_scratch(pool, lh__bf16_room(&l.x));
     if (!l.x.laid)
         return false;
     choose_strips(&l);
@@ -279,7 +280,7 @@ static bool multiply_in_tiles(const product *p, lh__pool *pool) {
     return true;
 }
 #else
-static bool multiply_in_tiles(const product *p, lh__pool *pool) {
+static bool multiply_in_strips(const product *p, lh__pool *pool) {
     return false;
 }
 #endif
@@ -344,7 +345,7 @@ static void multiply(product *p, const lh__kernel_call *call) {
         run_after(p, all);
         return;
     }
-    if (multiply_in_tiles(p, pool) || multiply_in_panels(p, pool))
+    if (multiply_in_strips(p, pool) || multiply_in_panels(p, pool))
         return;
     p->blas = is_for_blas(p) ? lh__blas_load() : NULL;
     choose_tiles(p);

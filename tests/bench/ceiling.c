@@ -38,6 +38,8 @@ LOOP(f32_v4, "avx512f", __m512, _mm512_set1_ps, F32_V4)
 LOOP(f64_v4, "avx512f", __m512d, _mm512_set1_pd, F64_V4)
 LOOP(f32_v3, "avx2,fma", __m256, _mm256_set1_ps, F32_V3)
 LOOP(f64_v3, "avx2,fma", __m256d, _mm256_set1_pd, F64_V3)
+#define BF16_PAIRS(i) s##i = _mm512_dpbf16_ps(s##i, (__m512bh)x, (__m512bh)x);
+LOOP(bf16_pairs, "avx512f,avx512bf16", __m512, _mm512_set1_ps, BF16_PAIRS)
 
 typedef struct tiles {
     uint8_t palette, start, reserved[14];
@@ -69,6 +71,13 @@ __attribute__((target("amx-tile,amx-bf16"))) static void bf16_tiles(void) {
     _tile_release();
 }
 
+static int has_pairs(void) {
+    uint32_t eax, ebx, ecx, edx;
+
+    __asm__ volatile("cpuid" : "=a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx) : "a"(7), "c"(1));
+    return (eax >> 5 & 1) && __builtin_cpu_supports("avx512f");
+}
+
 static int has_tiles(void) {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
     uint32_t eax, ebx, ecx, edx;
@@ -91,6 +100,8 @@ static loop loop_of(ceiling_kind kind) {
 
     if (kind == CEILING_BF16 && has_tiles())
         return (loop){"bf16 tiles", bf16_tiles, tile};
+    if (kind == CEILING_BF16 && has_pairs())
+        return (loop){"bf16 pairs", bf16_pairs, f32 * 32};
     if (__builtin_cpu_supports("avx512f"))
         return kind == CEILING_F64 ? (loop){"AVX-512 f64", f64_v4, f32 * 8}
                                    : (loop){"AVX-512 f32", f32_v4, f32 * 16};

@@ -10,7 +10,7 @@ typedef enum ceiling_kind { CEILING_F32, CEILING_F64, CEILING_BF16 } ceiling_kin
 const char *ceiling_name(ceiling_kind kind);
 
 /* Operations per second (a multiply-add is two) of all threads of the pool together, of a loop
- * between registers; bf16 where there are no tiles: as f32. */
+ * between registers; bf16 where the processor has no unit for it: as f32. */
 double measured_ceiling(ceiling_kind kind, lh__pool *pool);
 
 #endif

@@ -1,5 +1,5 @@
 /* peak.c - what the processor can do at most on so many threads: ../ceiling.h, of float32 and of
- * products of bfloat16 tiles.
+ * products of bfloat16 tiles or pairs.
  *
  *     peak THREADS        prints {"32": GFLOPS, "bf16-mixed": GFLOPS}; null: it has no such unit
  *

@@ -1,10 +1,11 @@
-/* amx.c - see amx.h. Compiled for AMX and AVX512-BF16; only lh__amx_is_there is called elsewhere.
+/* bfloat16.c - see bfloat16.h. Compiled for AMX and AVX512-BF16; where a machine has neither, only
+ * lh__bf16_units is called.
  *
- * A tile register holds 16 rows of 64 bytes. One instruction adds to 16 x 16 sums the products of
- * 16 rows of 32 bfloat16, and of 16 columns of as many, which lie as 16 rows of 16 pairs:
- * transposed in units of a pair. Four tiles of sums take two of each.
+ * Operands lie as AMX takes them: in tiles of 16 rows of 64 bytes. Those of rows are 16 items of 32
+ * bfloat16 along k, those of columns 16 pairs along k of 16 items. A step is two tiles of each
+ * side, to 32 x 32 sums. AVX512-BF16 multiplies a pair of a row with a row of pairs of the columns.
  */
-#include "kernels/cpu/amx.h"
+#include "kernels/cpu/bfloat16.h"
 
 #include <immintrin.h>
 #include <pthread.h>
@@ -16,36 +17,29 @@
 enum {
     SIDE = 16, /* rows of a tile, and its columns of 4 bytes */
     TILE_BYTES = SIDE * 64,
-    STRIP = LH__AMX_STRIP,
-    STEP = LH__AMX_STEP,
+    STRIP = LH__BF16_STRIP,
+    STEP = LH__BF16_STEP,
     DEPTH_STEPS = 16, /* a columns' strip so deep stays in the first cache while rows pass */
     PASS = 16,        /* strips of rows that pass */
+    PAIRS_ROWS = 8,   /* by two registers of columns: 16 sums, 2 of columns, 1 of rows, of 32 */
     GEMM_STRIPS = 4,  /* of each side, laid out on the stack */
     PERMISSION_REQUEST = 0x1023,
     TILE_DATA = 18,
 };
 
-static bool is_there;
-
-static void ask(void) {
+/* What the processor has, and the kernel lets this process use. */
+static void ask(bool *has_tiles, bool *has_pairs) {
     uint32_t eax = 7, ebx, ecx = 0, edx;
-    bool has_tiles, has_bf16;
 
     __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    has_tiles = (edx >> 24 & 1) && (edx >> 22 & 1); /* AMX-TILE, AMX-BF16 */
+    *has_tiles = (edx >> 24 & 1) && (edx >> 22 & 1); /* AMX-TILE, AMX-BF16 */
     eax = 7, ecx = 1;
     __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    has_bf16 = eax >> 5 & 1; /* AVX512-BF16 */
-    is_there = has_tiles && has_bf16 && __builtin_cpu_supports("avx512f") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-               syscall(SYS_arch_prctl, PERMISSION_REQUEST, TILE_DATA) == 0;
-}
-
-bool lh__amx_is_there(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, ask);
-    return is_there;
+    *has_pairs = (eax >> 5 & 1) && /* AVX512-BF16 */
+                 __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                 __builtin_cpu_supports("avx512vl");
+    *has_tiles =
+        *has_tiles && *has_pairs && syscall(SYS_arch_prctl, PERMISSION_REQUEST, TILE_DATA) == 0;
 }
 
 static int64_t least(int64_t a, int64_t b) {
@@ -122,7 +116,7 @@ static inline __attribute__((always_inline)) void read_tile(vector_f32 x[SIDE], 
 }
 
 /* The same where n items and `depth` summands exist, or neither's neighbours are. */
-static void read_part(vector_f32 x[SIDE], const lh__amx_side *s, const float *from, int64_t n,
+static void read_part(vector_f32 x[SIDE], const lh__bf16_side *s, const float *from, int64_t n,
                       int64_t depth, bool pairs, int part) {
     for (int64_t i = 0; i < SIDE; i++) {
         const float *at = from + (pairs ? 2 * i * s->step : i * s->row);
@@ -140,7 +134,7 @@ static void read_part(vector_f32 x[SIDE], const lh__amx_side *s, const float *fr
 
 /* One tile of a side: items [first, first + 16), summands [k0, k0 + 32), of which n and depth
  * exist; `turned`: as columns. */
-static void lay_tile(char *to, const lh__amx_side *s, int64_t first, int64_t n, int64_t k0,
+static void lay_tile(char *to, const lh__bf16_side *s, int64_t first, int64_t n, int64_t k0,
                      int64_t depth, bool turned, int part) {
     const float *from = s->data + first * s->row + k0 * s->step;
     const bool pairs = s->row == 1 && s->step != 1; /* neighbours are items */
@@ -162,7 +156,7 @@ static void lay_tile(char *to, const lh__amx_side *s, int64_t first, int64_t n, 
 }
 
 /* Steps [step, step_end) of the strip from item `first` on: for each step and part two tiles. */
-static void lay_strip(char *to, const lh__amx_side *s, int64_t first, int64_t k, int64_t step,
+static void lay_strip(char *to, const lh__bf16_side *s, int64_t first, int64_t k, int64_t step,
                       int64_t step_end, bool turned, lh__products products) {
     for (; step < step_end; step++)
         for (int part = 0; part < parts_of(products); part++)
@@ -183,7 +177,7 @@ static const configuration whole_tiles = {.palette = 1,
                                           .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
 /* Adds the products of two tiles of rows and two of columns to tiles 0 to 3. */
-static inline void add_products(const char *rows, const char *columns) {
+static inline void add_tiles(const char *rows, const char *columns) {
     _tile_loadd(6, columns, 64);
     _tile_loadd(4, rows, 64);
     _tile_dpbf16ps(0, 4, 6);
@@ -194,12 +188,17 @@ static inline void add_products(const char *rows, const char *columns) {
     _tile_dpbf16ps(3, 5, 7);
 }
 
-/* c (32 x 32) = or += rows by columns, both `steps` long; of two parts each: high by high, high by
- * low, low by high, where high and low are a's first. */
-static void multiply_tiles(const char *rows, const char *columns, int64_t steps, int64_t parts,
-                           bool flipped, float *c, int64_t c_row, bool adds) {
+static void begin_tiles(void) {
+    _tile_loadconfig(&whole_tiles);
+}
+
+static void end_tiles(void) {
+    _tile_release();
+}
+
+static void multiply_tiles(const char *rows, const char *columns, const lh__bf16_run *run, float *c,
+                           int64_t c_row, bool adds) {
     const size_t pitch = (size_t)c_row * sizeof(float);
-    const int64_t part = 2 * TILE_BYTES, step = parts * part;
     float *low = c + SIDE * c_row;
 
     if (adds) {
@@ -213,17 +212,137 @@ static void multiply_tiles(const char *rows, const char *columns, int64_t steps,
         _tile_zero(2);
         _tile_zero(3);
     }
-    for (; steps > 0; steps--, rows += step, columns += step) {
-        add_products(rows, columns);
-        if (parts == 2) {
-            add_products(flipped ? rows + part : rows, flipped ? columns : columns + part);
-            add_products(flipped ? rows : rows + part, flipped ? columns + part : columns);
-        }
-    }
+    for (int64_t k = 0; k < run->steps; k++, rows += run->step, columns += run->step)
+        for (int i = 0; i < run->products; i++)
+            add_tiles(rows + run->row_part[i], columns + run->column_part[i]);
     _tile_stored(0, c, pitch);
     _tile_stored(1, c + SIDE, pitch);
     _tile_stored(2, low, pitch);
     _tile_stored(3, low + SIDE, pitch);
+}
+
+/* Two neighbours along k. */
+typedef int pair __attribute__((may_alias));
+
+/* Adds the products of PAIRS_ROWS rows of one tile and two tiles of columns to sums. */
+static inline __attribute__((always_inline)) void add_pairs(__m512 left[PAIRS_ROWS],
+                                                            __m512 right[PAIRS_ROWS],
+                                                            const char *rows, const char *columns) {
+    for (int64_t k = 0; k < SIDE; k++, rows += 4, columns += 64) {
+        const __m512bh l = (__m512bh)_mm512_load_si512(columns);
+        const __m512bh r = (__m512bh)_mm512_load_si512(columns + TILE_BYTES);
+
+        LH__UNROLL for (int64_t i = 0; i < PAIRS_ROWS; i++) {
+            const __m512bh x = (__m512bh)_mm512_set1_epi32(*(const pair *)(rows + 64 * i));
+
+            left[i] = _mm512_dpbf16_ps(left[i], x, l);
+            right[i] = _mm512_dpbf16_ps(right[i], x, r);
+        }
+    }
+}
+
+/* The small products first, while the sums are small. */
+static void multiply_pairs(const char *rows, const char *columns, const lh__bf16_run *run, float *c,
+                           int64_t c_row, bool adds) {
+    for (int64_t i = 0; i < STRIP; i += PAIRS_ROWS, c += PAIRS_ROWS * c_row) {
+        __m512 left[PAIRS_ROWS], right[PAIRS_ROWS];
+
+        LH__UNROLL for (int64_t r = 0; r < PAIRS_ROWS; r++) {
+            left[r] = right[r] = _mm512_setzero_ps();
+        }
+        for (int p = (int)run->products - 1; p >= 0; p--) {
+            const char *x = rows + 64 * i + run->row_part[p], *y = columns + run->column_part[p];
+
+            for (int64_t k = 0; k < run->steps; k++, x += run->step, y += run->step)
+                add_pairs(left, right, x, y);
+        }
+        LH__UNROLL for (int64_t r = 0; r < PAIRS_ROWS; r++) {
+            if (adds) {
+                left[r] += _mm512_loadu_ps(c + r * c_row);
+                right[r] += _mm512_loadu_ps(c + r * c_row + SIDE);
+            }
+            _mm512_storeu_ps(c + r * c_row, left[r]);
+            _mm512_storeu_ps(c + r * c_row + SIDE, right[r]);
+        }
+    }
+}
+
+#define MULTIPLY_ADD(sum, x, y) __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(y))
+#define BROADCAST(address) ((vector_f32)_mm512_set1_epi32(*(const pair *)(address)))
+#define FN(name) name##_pairs
+#include "kernels/cpu/panel.inc"
+#undef FN
+#undef BROADCAST
+#undef MULTIPLY_ADD
+
+static void narrow_run(void *to, int64_t n_to, const float *from, int64_t n) {
+    for (int64_t i = 0; i < 2 * n_to; i += SIDE) {
+        const int64_t left = least(2 * n_to - i, SIDE);
+
+        _mm256_mask_storeu_epi16((uint16_t *)to + i, (__mmask16)((1u << left) - 1),
+                                 (__m256i)_mm512_cvtneps_pbh(load(from + i, n - i, 1)));
+    }
+}
+
+static void pair_runs(void *to, const float *from, const float *next, int64_t n) {
+    for (int64_t i = 0; i < n; i += SIDE)
+        _mm512_storeu_si512((pair *)to + i, interleave(narrow(_mm512_loadu_ps(from + i),
+                                                              _mm512_loadu_ps(next + i), 0)));
+}
+
+static void do_nothing(void) {
+}
+
+int lh__bf16_units(const lh__bf16_unit *out[2]) {
+    static const lh__bf16_unit tiles = {.name = "AMX",
+                                        .begin = begin_tiles,
+                                        .multiply = multiply_tiles,
+                                        .end = end_tiles,
+                                        .narrow = narrow_run,
+                                        .pair = pair_runs};
+    static const lh__bf16_unit pairs = {.name = "AVX512-BF16",
+                                        .begin = do_nothing,
+                                        .multiply = multiply_pairs,
+                                        .end = do_nothing,
+                                        .narrow = narrow_run,
+                                        .pair = pair_runs,
+                                        .panels = &panels_pairs};
+    bool has_tiles, has_pairs;
+    int n = 0;
+
+    ask(&has_tiles, &has_pairs);
+    if (has_tiles)
+        out[n++] = &tiles;
+    if (has_pairs)
+        out[n++] = &pairs;
+    return n;
+}
+
+static const lh__bf16_unit *unit;
+
+static void choose(void) {
+    const lh__bf16_unit *units[2];
+
+    unit = lh__bf16_units(units) > 0 ? units[0] : NULL;
+}
+
+const lh__bf16_unit *lh__bf16_unit_here(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, choose);
+    return unit;
+}
+
+lh__bf16_run lh__bf16_run_of(lh__products products, bool flipped, int64_t steps) {
+    const int64_t part = 2 * TILE_BYTES;
+    lh__bf16_run run = {.steps = steps, .step = parts_of(products) * part, .products = 1};
+
+    if (products == LH__PRODUCTS_BF16X3) {
+        run.products = 3;
+        run.row_part[flipped ? 1 : 2] = part;
+        run.column_part[flipped ? 2 : 1] = part;
+    }
+    return run;
 }
 
 /* c[i][j] = x[i][j], i < rows, j < columns; flipped: c[j][i]. */
@@ -257,15 +376,19 @@ static void put_turned(float *c, int64_t c_row, const float *x) {
         }
 }
 
-lh__amx_product lh__amx_product_of(const lh__gemm *g) {
-    const lh__amx_side a = {g->a, g->m, g->a_row, g->a_column};
-    const lh__amx_side b = {g->b, g->n, g->b_column, g->b_row};
+lh__bf16_product lh__bf16_product_of(const lh__gemm *g) {
+    const lh__bf16_side a = {g->a, g->m, g->a_row, g->a_column};
+    const lh__bf16_side b = {g->b, g->n, g->b_column, g->b_row};
     const int64_t steps = (g->k + STEP - 1) / STEP;
     /* What is transposed: a pair of operands' elements, an element of c. */
     const int64_t a_pairs = a.row == 1 && a.step != 1, b_pairs = b.row == 1 && b.step != 1;
     const int64_t straight = a_pairs * g->m * g->k + !b_pairs * g->n * g->k;
     const int64_t turned = !a_pairs * g->m * g->k + b_pairs * g->n * g->k + 2 * g->m * g->n;
-    lh__amx_product p = {.g = g, .rows = a, .columns = b, .flipped = turned < straight};
+    lh__bf16_product p = {.g = g,
+                          .unit = lh__bf16_unit_here(),
+                          .rows = a,
+                          .columns = b,
+                          .flipped = turned < straight};
 
     if (p.flipped)
         p.rows = b, p.columns = a;
@@ -275,11 +398,11 @@ lh__amx_product lh__amx_product_of(const lh__gemm *g) {
     return p;
 }
 
-size_t lh__amx_room(const lh__amx_product *p) {
+size_t lh__bf16_room(const lh__bf16_product *p) {
     return (size_t)((p->row_strips + p->column_strips) * p->strip_bytes);
 }
 
-void lh__amx_lay_out(const lh__amx_product *p, int64_t i) {
+void lh__bf16_lay_out(const lh__bf16_product *p, int64_t i) {
     const bool is_column = i >= p->row_strips;
     const lh__gemm *g = p->g;
 
@@ -294,7 +417,7 @@ typedef struct square {
     int64_t sums_row, rows, columns;
 } square;
 
-static square square_of(const lh__amx_product *p, int64_t i, int64_t j, float *room) {
+static square square_of(const lh__bf16_product *p, int64_t i, int64_t j, float *room) {
     const lh__gemm *g = p->g;
     square s = {.rows = least(STRIP, p->rows.n - i * STRIP),
                 .columns = least(STRIP, p->columns.n - j * STRIP)};
@@ -308,11 +431,10 @@ static square square_of(const lh__amx_product *p, int64_t i, int64_t j, float *r
 }
 
 /* Row strips [i, i_end), at most PASS, by column strip j. */
-static void pass_rows(const lh__amx_product *p, const char *rows, const char *columns, int64_t i,
+static void pass_rows(const lh__bf16_product *p, const char *rows, const char *columns, int64_t i,
                       int64_t i_end, int64_t j) {
     _Alignas(64) float room[PASS][STRIP * STRIP];
     const lh__gemm *g = p->g;
-    const int64_t step_bytes = 2 * TILE_BYTES * parts_of(g->products);
     const int64_t steps = (g->k + STEP - 1) / STEP;
     square s[PASS];
 
@@ -322,10 +444,13 @@ static void pass_rows(const lh__amx_product *p, const char *rows, const char *co
             get(room[r], s[r].c, g->c_row, s[r].rows, s[r].columns, p->flipped);
     }
     for (int64_t k = 0; k < steps; k += DEPTH_STEPS)
-        for (int64_t r = 0; r < i_end - i; r++)
-            multiply_tiles(rows + r * p->strip_bytes + k * step_bytes, columns + k * step_bytes,
-                           least(steps - k, DEPTH_STEPS), parts_of(g->products), p->flipped,
-                           s[r].sums, s[r].sums_row, g->adds || k > 0);
+        for (int64_t r = 0; r < i_end - i; r++) {
+            const lh__bf16_run run =
+                lh__bf16_run_of(g->products, p->flipped, least(steps - k, DEPTH_STEPS));
+
+            p->unit->multiply(rows + r * p->strip_bytes + k * run.step, columns + k * run.step,
+                              &run, s[r].sums, s[r].sums_row, g->adds || k > 0);
+        }
     for (int64_t r = 0; r < i_end - i; r++)
         if (s[r].sums != s[r].c && p->flipped && s[r].rows == STRIP && s[r].columns == STRIP)
             put_turned(s[r].c, g->c_row, room[r]);
@@ -333,20 +458,20 @@ static void pass_rows(const lh__amx_product *p, const char *rows, const char *co
             put(s[r].c, g->c_row, room[r], s[r].rows, s[r].columns, p->flipped);
 }
 
-void lh__amx_multiply(const lh__amx_product *p, int64_t i, int64_t i_end, int64_t j,
-                      int64_t j_end) {
+void lh__bf16_multiply(const lh__bf16_product *p, int64_t i, int64_t i_end, int64_t j,
+                       int64_t j_end) {
     const char *columns = p->laid + p->row_strips * p->strip_bytes;
 
-    _tile_loadconfig(&whole_tiles);
+    p->unit->begin();
     for (; i < i_end; i += PASS)
         for (int64_t at = j; at < j_end; at++)
             pass_rows(p, p->laid + i * p->strip_bytes, columns + at * p->strip_bytes, i,
                       least(i + PASS, i_end), at);
-    _tile_release();
+    p->unit->end();
 }
 
 /* Blocks of c, and of k, whose operands fit the stack. */
-void lh__amx_gemm(const lh__gemm *g) {
+void lh__bf16_gemm(const lh__gemm *g) {
     _Alignas(64) char laid[2 * GEMM_STRIPS * DEPTH_STEPS * 2 * TILE_BYTES];
     const int64_t side = GEMM_STRIPS * STRIP;
     const int64_t depth = DEPTH_STEPS * STEP / parts_of(g->products);
@@ -355,7 +480,7 @@ void lh__amx_gemm(const lh__gemm *g) {
         for (int64_t j = 0; j < g->n; j += side)
             for (int64_t k = 0; k < g->k; k += depth) {
                 lh__gemm part = *g;
-                lh__amx_product p;
+                lh__bf16_product p;
 
                 part.m = least(side, g->m - i), part.n = least(side, g->n - j);
                 part.k = least(depth, g->k - k);
@@ -363,45 +488,18 @@ void lh__amx_gemm(const lh__gemm *g) {
                 part.b = (const float *)g->b + j * g->b_column + k * g->b_row;
                 part.c = (float *)g->c + i * g->c_row + j;
                 part.adds = g->adds || k > 0;
-                p = lh__amx_product_of(&part);
+                p = lh__bf16_product_of(&part);
                 p.laid = laid;
                 for (int64_t s = 0; s < p.row_strips + p.column_strips; s++)
-                    lh__amx_lay_out(&p, s);
-                lh__amx_multiply(&p, 0, p.row_strips, 0, p.column_strips);
+                    lh__bf16_lay_out(&p, s);
+                lh__bf16_multiply(&p, 0, p.row_strips, 0, p.column_strips);
             }
 }
 
-void lh__amx_narrow(uint16_t *to, int64_t n_to, const float *from, int64_t n) {
-    for (int64_t i = 0; i < n_to; i += SIDE) {
-        const int64_t left = n_to - i < SIDE ? n_to - i : SIDE;
-
-        _mm256_mask_storeu_epi16(to + i, (__mmask16)((1u << left) - 1),
-                                 (__m256i)_mm512_cvtneps_pbh(load(from + i, n - i, 1)));
-    }
-}
-
-void lh__amx_lay_columns(char *to, const lh__amx_side *s, int64_t k) {
+void lh__bf16_lay_columns(char *to, const lh__bf16_side *s, int64_t k) {
     lay_strip(to, s, 0, k, 0, (k + STEP - 1) / STEP, true, LH__PRODUCTS_BF16);
 }
 
-void lh__amx_lay_rows(char *to, const lh__amx_side *s, int64_t k) {
+void lh__bf16_lay_rows(char *to, const lh__bf16_side *s, int64_t k) {
     lay_strip(to, s, 0, k, 0, (k + STEP - 1) / STEP, false, LH__PRODUCTS_BF16);
-}
-
-void lh__amx_pair(uint32_t *to, const float *from, const float *next, int64_t n) {
-    for (int64_t i = 0; i < n; i += SIDE)
-        _mm512_storeu_si512(
-            to + i, interleave(narrow(_mm512_loadu_ps(from + i), _mm512_loadu_ps(next + i), 0)));
-}
-
-void lh__amx_begin(void) {
-    _tile_loadconfig(&whole_tiles);
-}
-
-void lh__amx_end(void) {
-    _tile_release();
-}
-
-void lh__amx_strips(const char *rows, const char *columns, int64_t steps, float *c, bool adds) {
-    multiply_tiles(rows, columns, steps, 1, false, c, STRIP, adds);
 }
