@@ -525,7 +525,7 @@ static void weight_unit(void *arg, int64_t unit) {
     const int64_t end = (share + 1) * w->c.units / w->shares;
     int64_t room;
     float *x = enter_room(&w->rooms, &room);
-    float *g = x + window_size(&w->c, w->large_block) + next_position(w);
+    float *g = x + window_size(&w->c, w->large_block) + round_up(next_position(w), WIDTH);
     const lists l = {.row = (const float **)(g + positions_of_unit(w) * w->small_block),
                      .to = (float **)(l.row + s->g.taps * w->large_block),
                      .position = (int32_t *)(l.to + s->g.taps * w->large_block)};
@@ -694,7 +694,7 @@ bool ISA(channels_weight)(const lh__kernel_call *call) {
     w.shares = blocks >= UNITS ? 1 : least(UNITS / blocks, w.c.units);
     w.sums =
         rooms_of(&w.rooms, call->pool, w.shares * blocks * sums_of_unit(&w),
-                 window_size(&w.c, w.large_block) + next_position(&w) +
+                 window_size(&w.c, w.large_block) + round_up(next_position(&w), WIDTH) +
                      positions_of_unit(&w) * (w.small_block + 1) + 4 * w.s.g.taps * w.large_block);
     if (!w.sums)
         return false;
