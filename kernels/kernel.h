@@ -184,6 +184,9 @@ typedef struct lh__device {
     lh__kernel *const *kernels; /* indexed by operator, LH__OP_LIMIT of them; views have none */
     /* Whether the kernel of this call would run call->after; NULL: none does. */
     int32_t (*runs_after)(const lh__kernel_call *call);
+    /* How the kernel computes this call, where there are several ways: a word for a person, or
+     * NULL. The operands need not be there. NULL: there is one way for all. */
+    const char *(*way)(const lh__kernel_call *call);
     /* Whether the call may be a link of a chain; makes a link that is filled in ready; runs a
      * chain, all of it or, as lh__after, a part. All NULL: there are no chains. */
     int32_t (*may_link)(const lh__kernel_call *call);

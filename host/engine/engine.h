@@ -33,6 +33,7 @@ struct lh_tensor {
     int32_t requires_grad; /* a gradient flows through it */
     int32_t value;         /* 1 + the value in which it lies while that is pending (plan/stream.h);
                               0: it lies where view.data says */
+    int64_t limit;         /* its integers are at least 0 and below this; 0: that is not known */
 };
 
 typedef struct lh__engine_options {

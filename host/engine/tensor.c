@@ -17,6 +17,7 @@ lh_tensor *lh__tensor_alloc(lh__engine *e) {
     t->grad = NULL;
     t->parts = NULL;
     t->requires_grad = t->value = 0;
+    t->limit = 0;
     return t;
 }
 

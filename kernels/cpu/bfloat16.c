@@ -111,6 +111,7 @@ static inline __attribute__((always_inline)) void read_tile(vector_f32 x[SIDE], 
         __m512i y =
             narrow(_mm512_loadu_ps(low), _mm512_loadu_ps(pairs ? low + stride : low + SIDE), part);
 
+
         x[i] = (vector_f32)(pairs ? interleave(y) : y);
     }
 }
@@ -443,14 +444,14 @@ static void pass_rows(const lh__bf16_product *p, const char *rows, const char *c
         if (g->adds && s[r].sums != s[r].c)
             get(room[r], s[r].c, g->c_row, s[r].rows, s[r].columns, p->flipped);
     }
-    for (int64_t k = 0; k < steps; k += DEPTH_STEPS)
-        for (int64_t r = 0; r < i_end - i; r++) {
-            const lh__bf16_run run =
-                lh__bf16_run_of(g->products, p->flipped, least(steps - k, DEPTH_STEPS));
+    for (int64_t k = 0; k < steps; k += DEPTH_STEPS) {
+        const lh__bf16_run run =
+            lh__bf16_run_of(g->products, p->flipped, least(steps - k, DEPTH_STEPS));
 
+        for (int64_t r = 0; r < i_end - i; r++)
             p->unit->multiply(rows + r * p->strip_bytes + k * run.step, columns + k * run.step,
                               &run, s[r].sums, s[r].sums_row, g->adds || k > 0);
-        }
+    }
     for (int64_t r = 0; r < i_end - i; r++)
         if (s[r].sums != s[r].c && p->flipped && s[r].rows == STRIP && s[r].columns == STRIP)
             put_turned(s[r].c, g->c_row, room[r]);

@@ -30,8 +30,7 @@ lh__kernel ISA(index_select_grad);
 lh__kernel ISA(reduce); /* SUM MEAN PROD AMAX AMIN SUM_TO */
 lh__kernel ISA(argmax); /* ARGMAX ARGMIN */
 lh__kernel ISA(cumsum);
-lh__kernel ISA(matmul);
-lh__kernel ISA(linear);
+lh__kernel ISA(matmul); /* MATMUL LINEAR */
 lh__kernel ISA(softmax);
 lh__kernel ISA(softmax_grad);
 lh__kernel ISA(nll_loss);
@@ -90,8 +89,9 @@ void ISA(ready_link)(lh__link *link);
 void ISA(run_chain)(const lh__chain *chain);
 void ISA(run_links)(const lh__after *chain, int64_t begin, int64_t n);
 
-/* lh__device.runs_after: of MATMUL and LINEAR. */
+/* lh__device.runs_after and .way: of MATMUL and LINEAR. */
 int32_t ISA(matmul_runs_after)(const lh__kernel_call *call);
+const char *ISA(matmul_way)(const lh__kernel_call *call);
 
 void ISA(update)(const lh__update *u);
 double ISA(sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);

@@ -261,14 +261,11 @@ static void choose_strips(laid_product *l) {
     l->tiles_across = (x->column_strips + l->columns - 1) / l->columns;
 }
 
-/* False: nothing done; for small and batched products, and without memory. */
+/* False: nothing done; for want of memory. */
 static bool multiply_in_strips(const product *p, lh__pool *pool) {
     lh__gemm g = gemm_of(p, p->m, p->n);
     laid_product l = {.p = p};
 
-    if ((p->products != LH__PRODUCTS_BF16 && p->products != LH__PRODUCTS_BF16X3) ||
-        p->batches > 1 || p->m * p->n * p->k < LEAST_TO_CUT || !lh__bf16_unit_here())
-        return false;
     g.a = p->a.data, g.b = p->b.data, g.c = p->c;
     l.x = lh__bf16_product_of(&g);
     l.x.laid = lh__pool_scratch(pool, lh__bf16_room(&l.x));
@@ -310,12 +307,10 @@ static void multiply_panels(void *arg, int64_t tile) {
     run_after(x->p, t);
 }
 
-/* False: nothing done; for small and batched products, and without memory. */
+/* False: nothing done; for want of memory. */
 static bool multiply_in_panels(const product *p, lh__pool *pool) {
     panelled x = {.p = p, .g = gemm_of(p, p->m, p->n)};
 
-    if (p->batches > 1 || !ISA(gemm_is_laid)(&x.g))
-        return false;
     x.panels = lh__pool_scratch(pool, ISA(gemm_room)(&x.g, p->size));
     if (!x.panels)
         return false;
@@ -327,27 +322,54 @@ static bool multiply_in_panels(const product *p, lh__pool *pool) {
     return true;
 }
 
-static void multiply(product *p, const lh__kernel_call *call) {
-    lh__pool *pool = call->pool;
+/* How a product is multiplied: in strips or panels that are laid out once, large ones; by OpenBLAS;
+ * or in tiles, each laid out by itself. */
+typedef enum way { IN_STRIPS, IN_PANELS, BY_BLAS, IN_TILES } way;
 
-    p->products = p->dtype == LH_F32 ? call->products : LH__PRODUCTS_F32;
-    p->after = call->after;
-    fold_batch(p);
+static bool is_for_unit(const product *p) {
+#ifdef LH__HAS_BF16
+    return (p->products == LH__PRODUCTS_BF16 || p->products == LH__PRODUCTS_BF16X3) &&
+           lh__bf16_unit_here();
+#else
+    return false;
+#endif
+}
+
+static way way_of(product *p) {
+    const lh__gemm g = gemm_of(p, p->m, p->n);
+
+    if (p->batches == 1 && is_for_unit(p) && p->m * p->n * p->k >= LEAST_TO_CUT)
+        return IN_STRIPS;
+    if (p->batches == 1 && ISA(gemm_is_laid)(&g))
+        return IN_PANELS;
+    return is_for_blas(p) ? BY_BLAS : IN_TILES;
+}
+
+/* No summands: the bias, or 0. */
+static void fill(const product *p) {
+    part all = {0, 0, p->batches * p->m, p->n};
+
+    if (p->bias)
+        fill_bias(p, all);
+    else
+        memset(p->c, 0, (size_t)(all.m * all.n * p->size));
+    run_after(p, all);
+}
+
+static void multiply(product *p, lh__pool *pool) {
+    way w;
+
     if (p->batches == 0 || p->m == 0 || p->n == 0)
         return;
     if (p->k == 0) {
-        part all = {0, 0, p->batches * p->m, p->n};
-
-        if (p->bias)
-            fill_bias(p, all);
-        else
-            memset(p->c, 0, (size_t)(all.m * all.n * p->size));
-        run_after(p, all);
+        fill(p);
         return;
     }
-    if (multiply_in_strips(p, pool) || multiply_in_panels(p, pool))
+    w = way_of(p);
+    if ((w == IN_STRIPS && multiply_in_strips(p, pool)) ||
+        (w == IN_PANELS && multiply_in_panels(p, pool)))
         return;
-    p->blas = is_for_blas(p) ? lh__blas_load() : NULL;
+    p->blas = w == BY_BLAS ? lh__blas_load() : NULL;
     choose_tiles(p);
     if (p->batches * p->m * p->n * p->k < LEAST_TO_CUT)
         pool = NULL;
@@ -375,52 +397,84 @@ static void set_batch(matrix *x, const lh__view *v, int32_t batch_axes) {
     }
 }
 
-void ISA(matmul)(const lh__kernel_call *call) {
-    const lh__view *a = call->in[0], *b = call->in[1], *c = call->out;
+/* Of MATMUL. */
+static void set_operands(product *p, const lh__kernel_call *call) {
+    const lh__view *a = call->in[0], *b = call->in[1];
     int32_t a_axes = a->ndim > 2 ? a->ndim - 2 : 0, b_axes = b->ndim > 2 ? b->ndim - 2 : 0;
-    product p = {.dtype = c->dtype, .size = lh__dtype_size(c->dtype), .c = c->data, .batches = 1};
 
-    p.a.data = a->data, p.b.data = b->data;
-    p.m = a->ndim > 1 ? a->shape[a->ndim - 2] : 1; /* a vector a is a row, a vector b a column */
-    p.k = a->shape[a->ndim - 1];
-    p.n = b->ndim > 1 ? b->shape[b->ndim - 1] : 1;
-    p.a.row = a->ndim > 1 ? a->stride[a->ndim - 2] : 0;
-    p.a.column = a->stride[a->ndim - 1];
-    p.b.row = b->ndim > 1 ? b->stride[b->ndim - 2] : b->stride[0];
-    p.b.column = b->ndim > 1 ? b->stride[b->ndim - 1] : 0;
-    p.batch_axes = a_axes > b_axes ? a_axes : b_axes;
-    set_batch(&p.a, a, p.batch_axes);
-    set_batch(&p.b, b, p.batch_axes);
-    for (int32_t d = 0; d < p.batch_axes; d++) {
-        p.batch_shape[d] = c->shape[d];
-        p.batches *= c->shape[d];
+    p->m = a->ndim > 1 ? a->shape[a->ndim - 2] : 1; /* a vector a is a row, a vector b a column */
+    p->k = a->shape[a->ndim - 1];
+    p->n = b->ndim > 1 ? b->shape[b->ndim - 1] : 1;
+    p->a.row = a->ndim > 1 ? a->stride[a->ndim - 2] : 0;
+    p->a.column = a->stride[a->ndim - 1];
+    p->b.row = b->ndim > 1 ? b->stride[b->ndim - 2] : b->stride[0];
+    p->b.column = b->ndim > 1 ? b->stride[b->ndim - 1] : 0;
+    p->batch_axes = a_axes > b_axes ? a_axes : b_axes;
+    set_batch(&p->a, a, p->batch_axes);
+    set_batch(&p->b, b, p->batch_axes);
+    for (int32_t d = 0; d < p->batch_axes; d++) {
+        p->batch_shape[d] = call->out->shape[d];
+        p->batches *= call->out->shape[d];
     }
-    if (is_plain(call))
-        multiply(&p, call);
-    else
-        lh__ref_matmul(call);
 }
 
-void ISA(linear)(const lh__kernel_call *call) {
-    const lh__view *x = call->in[0], *weight = call->in[1], *c = call->out;
-    product p = {.dtype = c->dtype, .size = lh__dtype_size(c->dtype), .c = c->data, .batches = 1};
+/* Of LINEAR: rows of x, folded into one axis where they can be, by the weight transposed. */
+static void set_rows(product *p, const lh__kernel_call *call) {
+    const lh__view *x = call->in[0], *weight = call->in[1];
 
-    p.a.data = x->data, p.b.data = weight->data;
-    p.m = 1;
-    p.k = weight->shape[1], p.n = weight->shape[0];
-    p.a.column = x->stride[x->ndim - 1];
-    p.b.row = weight->stride[1], p.b.column = weight->stride[0];
-    p.bias = call->n_in > 2 ? call->in[2] : NULL;
-    p.batch_axes = x->ndim - 1; /* rows of x, folded into one axis where they can be */
-    for (int32_t d = 0; d < p.batch_axes; d++) {
-        p.a.batch[d] = x->stride[d];
-        p.batch_shape[d] = x->shape[d];
-        p.batches *= x->shape[d];
+    p->m = 1;
+    p->k = weight->shape[1], p->n = weight->shape[0];
+    p->a.column = x->stride[x->ndim - 1];
+    p->b.row = weight->stride[1], p->b.column = weight->stride[0];
+    p->bias = call->n_in > 2 ? call->in[2] : NULL;
+    p->batch_axes = x->ndim - 1;
+    for (int32_t d = 0; d < p->batch_axes; d++) {
+        p->a.batch[d] = x->stride[d];
+        p->batch_shape[d] = x->shape[d];
+        p->batches *= x->shape[d];
     }
-    if (is_plain(call))
-        multiply(&p, call);
+}
+
+static product product_of(const lh__kernel_call *call) {
+    const int32_t dtype = call->out->dtype;
+    product p = {.dtype = dtype,
+                 .size = lh__dtype_size(dtype),
+                 .c = call->out->data,
+                 .batches = 1,
+                 .products = dtype == LH_F32 ? call->products : LH__PRODUCTS_F32,
+                 .after = call->after};
+
+    p.a.data = call->in[0]->data, p.b.data = call->in[1]->data;
+    if (call->op == LH_OP_LINEAR)
+        set_rows(&p, call);
     else
-        lh__ref_linear(call);
+        set_operands(&p, call);
+    fold_batch(&p);
+    return p;
+}
+
+void ISA(matmul)(const lh__kernel_call *call) {
+    product p;
+
+    if (!is_plain(call)) {
+        (call->op == LH_OP_LINEAR ? lh__ref_linear : lh__ref_matmul)(call);
+        return;
+    }
+    p = product_of(call);
+    multiply(&p, call->pool);
+}
+
+const char *ISA(matmul_way)(const lh__kernel_call *call) {
+    static const char *const names[] = {[IN_STRIPS] = "strips",
+                                        [IN_PANELS] = "panels",
+                                        [BY_BLAS] = "OpenBLAS",
+                                        [IN_TILES] = "tiles"};
+    product p;
+
+    if (!is_plain(call))
+        return "reference";
+    p = product_of(call);
+    return names[way_of(&p)];
 }
 
 int32_t ISA(matmul_runs_after)(const lh__kernel_call *call) {

@@ -47,7 +47,7 @@ static lh__kernel *const kernels[LH__OP_LIMIT] = {
     [LH_OP_CAST] = ISA(copy),
     [LH_OP_CONTIGUOUS] = ISA(copy),
     [LH_OP_MATMUL] = ISA(matmul),
-    [LH_OP_LINEAR] = ISA(linear),
+    [LH_OP_LINEAR] = ISA(matmul),
     [LH_OP_SOFTMAX] = ISA(softmax),
     [LH_OP_LOG_SOFTMAX] = ISA(softmax),
     [LH_OP_NLL_LOSS] = ISA(nll_loss),
@@ -146,10 +146,15 @@ static int32_t runs_after(const lh__kernel_call *call) {
     }
 }
 
+static const char *way(const lh__kernel_call *call) {
+    return call->op == LH_OP_MATMUL || call->op == LH_OP_LINEAR ? ISA(matmul_way)(call) : NULL;
+}
+
 const lh__device ISA(device) = {
     .name = "cpu",
     .kernels = kernels,
     .runs_after = runs_after,
+    .way = way,
     .may_link = ISA(may_link),
     .ready_link = ISA(ready_link),
     .run_chain = ISA(run_chain),

@@ -149,6 +149,8 @@ static lh_tensor *compose_max_pool(lh__check *c) {
     lh_tensor *at = op1_ints(e, LH_OP_MAX_POOL_INDICES, c->in[0], c->n_ints, c->ints);
     lh_tensor *in[] = {flat(e, c->in[0]), flat(e, at)};
 
+    if (in[0] && in[1])
+        in[1]->limit = in[0]->view.shape[axis];
     return reshaped(e, op(e, LH_OP_GATHER, 2, in, 1, &axis, 0, NULL), c->out.ndim, c->out.shape);
 }
 

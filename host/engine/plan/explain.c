@@ -24,7 +24,15 @@ static const char *bytes_text(int64_t bytes, char text[32]) {
     return text;
 }
 
-/* "  12  linear > relu > relu_grad  (8, 128)  mnist.c:31" */
+/* "linear (OpenBLAS)" */
+static size_t put_kernel(const lh__plan *p, const lh__launch *l, char *text, size_t size) {
+    const char *way = p->device->way ? p->device->way(&l->call) : NULL;
+
+    return (size_t)(way ? snprintf(text, size, "%s (%s)", l->name, way)
+                        : snprintf(text, size, "%s", l->name));
+}
+
+/* "  12  linear (tiles) > relu > relu_grad  (8, 128)  mnist.c:31" */
 static void explain_launch(const lh__plan *p, int64_t i, void (*line)(void *user, const char *text),
                            void *user) {
     const lh__launch *l = &p->launches[i];
@@ -33,7 +41,7 @@ static void explain_launch(const lh__plan *p, int64_t i, void (*line)(void *user
     size_t n = (size_t)snprintf(text, sizeof text, "%5lld  ", (long long)i);
 
     if (l->kernel)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s", l->name);
+        n += put_kernel(p, l, text + n, sizeof text - n);
     for (int32_t k = 0; k < l->chain.n && n < sizeof text - 1; k++) {
         const lh__link *link = &l->chain.links[k];
 

@@ -339,6 +339,30 @@ Test(plan, a_tensor_whose_step_is_over_is_refused) {
     lh__engine_free(m.e);
 }
 
+/* Positions that pooling found need no look at them, which would end the plan; those that the
+ * author made do. */
+Test(plan, pooling_does_not_end_it) {
+    float data[64];
+    machine m;
+    lh_tensor *x, *y;
+
+    for (int i = 0; i < 64; i++)
+        data[i] = (float)(i * 37 % 64);
+    begin(&m, 1, 1, 1);
+    x = lh__tensor_wrap(m.e, LH_F32, 4, (int64_t[]){1, 1, 8, 8}, data);
+    y = call(m.e, LH_OP_MAX_POOL, TENSORS(call(m.e, LH_OP_RELU, TENSORS(x), NONE, NONE)),
+             INTS(2, 2, 2, 2, 0, 0, 1, 1, 0), NONE);
+    cr_assert_not_null(y, "%s", m.err.text);
+    cr_expect_eq(m.e->plans.made, 0);
+    cr_expect_eq(lh__item(m.e, call(m.e, LH_OP_AMAX, TENSORS(y), INTS(0), NONE)), 63);
+    cr_expect_eq(m.e->plans.made, 1);
+    y = call(m.e, LH_OP_ARGMAX, TENSORS(x), INTS(3, 1), NONE);
+    y = call(m.e, LH_OP_GATHER, TENSORS(x, y), INTS(3), NONE);
+    cr_assert_not_null(y, "%s", m.err.text);
+    cr_expect_eq(m.e->plans.made, 2);
+    lh__engine_free(m.e);
+}
+
 Test(plan, more_streams_than_plans_are_kept) {
     float data[4096] = {0};
     machine m;

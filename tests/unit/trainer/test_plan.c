@@ -1,5 +1,4 @@
-/* test_plan.c - whole runs planned and plain: the same weights, metrics and what hooks see; and
- * what
+/* test_plan.c - whole runs planned and plain: the same weights, metrics and what hooks see; and what
  * --explain-plan says.
  */
 #include "lhost.h"
@@ -42,6 +41,7 @@ Test(plan, explained) {
     lhost_works("fit --model $W --max_steps 3 --explain-plan " BARE);
     cr_assert_not_null(strstr(slurp("err"), "joined to the call before"));
     cr_assert_not_null(strstr(slurp("err"), "workbench.c:"));
+    cr_assert_not_null(strstr(slurp("err"), "linear ("), "no word of how products are taken");
     lhost_works("fit --model $W --max_steps 3 " BARE);
     cr_assert_null(strstr(slurp("err"), "joined to the call before"));
 }
