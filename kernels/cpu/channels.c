@@ -49,7 +49,7 @@ typedef struct convolution {
     int64_t tap_column[MOST_TAPS];
     int32_t *list; /* offsets in the window: [slot][summand] */
     rooms rooms;
-    bool begins; /* results begin with the bias, or 0, in memory */
+    bool begins;  /* results begin with the bias, or 0, in memory */
     bool by_taps; /* see gains_by_taps */
 } convolution;
 
