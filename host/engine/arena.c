@@ -2,19 +2,29 @@
 #include "engine/arena.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
-enum { FIRST_CHUNK = 1 << 20, HEADER = 64 };
+enum { FIRST_CHUNK = 1 << 20, HEADER = 64, HUGE_PAGE = 2 << 20 };
 
 struct lh__chunk {
     lh__chunk *older;
     size_t size; /* header included */
 };
 
+/* Asks for pages of 2 MiB: a step goes over its memory again and again. */
+static void ask_for_huge_pages(void *p, size_t size) {
+    const size_t before = -(uintptr_t)p % HUGE_PAGE;
+
+    if (size >= before + HUGE_PAGE)
+        madvise((char *)p + before, size - before, MADV_HUGEPAGE);
+}
+
 static int open_chunk(lh__arena *a, size_t size) {
     lh__chunk *chunk = aligned_alloc(64, size);
 
     if (!chunk)
         return 0;
+    ask_for_huge_pages(chunk, size);
     chunk->older = a->chunks;
     chunk->size = size;
     a->chunks = chunk;

@@ -13,83 +13,18 @@
 #include "kernels/cpu/channels.h"
 
 #include "kernels/cpu/bfloat16.h"
-#include "kernels/cpu/lanes.h"
-#include "kernels/cpu/round.h"
-#include "kernels/cpu/sweep.h"
+#include "kernels/cpu/channels_window.h"
 
 enum {
     DEPTH = 128,           /* of a sum */
-    WINDOW = 1 << 17,      /* elements of the source in a unit */
     POSITIONS = 512,       /* of the destination in a unit, but at least a row */
     MOST_TAPS = 64,        /* of a kernel */
+    TAP_COST = 8,          /* products that reading and writing a sum is worth */
     LEAST_CHANNELS = 12,   /* of the destination: fewer don't fill a register */
     MOST_PANELS = 1 << 26, /* elements of the turned weight */
     BLOCK = 128,           /* channels of either side in a unit of the weight's gradient */
     UNITS = 8,             /* of the weight's gradient, at least, if there are as many images */
 };
-
-/* A unit is a run of whole images, or some rows of one. */
-typedef struct cuts {
-    int64_t images, rows, bands, units; /* rows count positions j */
-    int64_t window_rows, columns;       /* of one image in a unit: source positions */
-    int64_t positions;                  /* of the destination, in a unit */
-} cuts;
-
-/* Elements of a position, at most so many positions. */
-static cuts cut(const sweep *s, int64_t elements, int64_t most) {
-    cuts c = {.columns = (s->count[2] - 1) * s->step[2] + s->reach[2] + 1};
-    const int64_t row = s->spread[1] * s->to[2], height = s->count[1];
-    int64_t rows = least(most / row, (WINDOW / (c.columns * elements) - s->reach[1]) / s->step[1]);
-
-    rows = rows < 1 ? 1 : rows;
-    c.bands = rows >= height ? 1 : (height + rows - 1) / rows;
-    c.rows = (height + c.bands - 1) / c.bands;
-    c.bands = (height + c.rows - 1) / c.rows;
-    c.window_rows = (c.rows - 1) * s->step[1] + s->reach[1] + 1;
-    c.images = c.bands > 1
-                   ? 1
-                   : least(most / (height * row), WINDOW / (c.window_rows * c.columns * elements));
-    c.images = c.images < 1 ? 1 : least(c.images, s->g.batch);
-    c.units = (s->g.batch + c.images - 1) / c.images * c.bands;
-    c.positions = c.images * c.rows * row;
-    return c;
-}
-
-static int64_t window_size(const cuts *c, int64_t elements) {
-    return c->images * c->window_rows * c->columns * elements;
-}
-
-/* The images and rows j of unit `unit`. */
-typedef struct part {
-    int64_t image, images, row, rows;
-} part;
-
-static part part_of(const sweep *s, const cuts *c, int64_t unit) {
-    const int64_t image = unit / c->bands * c->images, row = unit % c->bands * c->rows;
-
-    return (part){image, least(c->images, s->g.batch - image), row,
-                  least(c->rows, s->count[1] - row)};
-}
-
-/* x[image][row][column][channel]: the window of a part, channels [c0, c0 + n), positions
- * `elements` apart. */
-static void fill_window(float *x, const float *data, const sweep *s, const cuts *c, const part *at,
-                        int64_t elements, int64_t c0, int64_t n) {
-    const window w = {at->row * s->step[1] + s->low[1], s->low[2], c->window_rows, c->columns};
-    const int64_t size = c->window_rows * c->columns * elements;
-    planes p = {NULL, 0, s->from[1] * s->from[2], s->from[1], s->from[2]};
-    const int64_t channels = s->transpose ? s->g.small_c : s->g.large_c;
-
-    if (has_border(&p, &w))
-        memset(x, 0, (size_t)(at->images * size) * sizeof *x);
-    for (int64_t i = 0; i < at->images; i++, x += size)
-        for (int64_t k = 0; k < n; k += WIDTH) {
-            p.data = data + ((at->image + i) * channels + c0 + k) * p.size;
-            p.channels = least(WIDTH, n - k);
-            planes_to_lanes(x + k, elements, &p, &w);
-        }
-    lh__round_f32(x - at->images * size, at->images * size, s->products, 0);
-}
 
 /* A pass of the convolution: the destinations first + spread j, and the taps that meet them. */
 typedef struct pass {
@@ -111,9 +46,11 @@ typedef struct convolution {
     pass pass[MOST_TAPS + 1];   /* those with taps; the rest is in none */
     int64_t tap[MOST_TAPS];     /* of a slot */
     int64_t tap_row[MOST_TAPS]; /* the source row that it reads, from `low` on */
-    int32_t *list;              /* offsets in the window: [slot][summand] */
+    int64_t tap_column[MOST_TAPS];
+    int32_t *list; /* offsets in the window: [slot][summand] */
     rooms rooms;
-    bool begins; /* results begin with the bias, or 0, in memory */
+    bool begins;  /* results begin with the bias, or 0, in memory */
+    bool by_taps; /* see gains_by_taps */
 } convolution;
 
 /* The slots of pass p whose source row is inside for row j of the destination. */
@@ -142,6 +79,7 @@ static void list_taps(convolution *k) {
                     k->list[slot * k->summands + c] =
                         (int32_t)((offset[1] * k->c.columns + offset[2]) * k->elements + c);
                 k->tap_row[slot] = offset[1];
+                k->tap_column[slot] = offset[2];
                 k->tap[slot++] = t;
             }
         if (slot > before)
@@ -202,16 +140,22 @@ static void pair_weight(void *arg, int64_t unit) {
         k->pairs->pair(to, from, c + 1 < channels ? from + PANEL : zeros, PANEL);
 }
 
-/* A run of destination rows of a pass that meet the same taps, those of the slots [slot, slot +
- * taps): others read nothing but padding there. */
+/* Destinations of a pass that meet the same taps, those of the slots [slot, slot + taps). */
 typedef struct stripe {
     int64_t row, rows, slot, taps; /* row: of the pass's, in the unit */
+    int64_t column, columns;
 } stripe;
 
-/* The stripe of pass p that begins at row `row` of the unit's `rows`. */
+/* Destinations of a pass on an axis. */
+static int64_t positions_of(const sweep *s, const pass *p, int32_t axis) {
+    return (s->to[axis] - p->first[axis - 1] + s->spread[axis] - 1) / s->spread[axis];
+}
+
+/* The stripe of pass p that begins at row `row` of the unit's `rows`: whole rows that meet the same
+ * rows of taps. Others read nothing but padding there. */
 static stripe stripe_of(const convolution *k, const part *at, const pass *p, int64_t row,
                         int64_t rows) {
-    stripe run = {.row = row, .rows = 1};
+    stripe run = {.row = row, .rows = 1, .columns = positions_of(&k->s, p, 2)};
     int64_t slot = 0, taps;
 
     inside(k, p, at->row + row, &run.slot, &run.taps);
@@ -221,6 +165,51 @@ static stripe stripe_of(const convolution *k, const part *at, const pass *p, int
             break;
     }
     return run;
+}
+
+/* The `*n` positions from `*first` on, of `count`, whose source, `offset` after theirs, is one of
+ * `extent`. */
+static void clip(int64_t count, int64_t step, int64_t offset, int64_t extent, int64_t *first,
+                 int64_t *n) {
+    const int64_t end = offset < extent ? (extent - offset + step - 1) / step : 0;
+
+    *first = offset < 0 ? (step - 1 - offset) / step : 0;
+    *n = least(count, end) > *first ? least(count, end) - *first : 0;
+}
+
+/* The stripe of a single tap, of pass p and `rows` of its rows from `top` on: no padding. */
+static stripe stripe_of_tap(const convolution *k, const pass *p, int64_t slot, int64_t top,
+                            int64_t rows) {
+    const sweep *s = &k->s;
+    stripe run = {.slot = slot, .taps = 1};
+
+    clip(rows, s->step[1], top * s->step[1] + s->low[1] + k->tap_row[slot], s->from[1], &run.row,
+         &run.rows);
+    clip(positions_of(s, p, 2), s->step[2], s->low[2] + k->tap_column[slot], s->from[2],
+         &run.column, &run.columns);
+    return run;
+}
+
+/* Whether padding makes up so many of the products by stripes that single taps are worth going to
+ * memory more often. */
+static bool gains_by_taps(const convolution *k) {
+    const part all = {.rows = k->s.count[1]};
+    int64_t by_stripes = 0, by_taps = 0;
+
+    for (const pass *p = k->pass; p < k->pass + k->passes; p++) {
+        const int64_t rows = positions_of(&k->s, p, 1);
+        stripe run;
+
+        for (int64_t i = 0; i < rows; i += run.rows) {
+            run = stripe_of(k, &all, p, i, rows);
+            by_stripes += run.rows * run.columns * run.taps;
+        }
+        for (int64_t slot = p->slot; slot < p->slot + p->taps; slot++) {
+            run = stripe_of_tap(k, p, slot, 0, rows);
+            by_taps += run.rows * run.columns;
+        }
+    }
+    return by_taps * (k->summands + TAP_COST) < by_stripes * k->summands;
 }
 
 /* Where each position's source and results are. Returns how many positions. */
@@ -237,12 +226,29 @@ static int64_t list_rows(const convolution *k, const part *at, const pass *p, co
             float *result =
                 results + (image * height + p->first[0] + i * s->spread[1]) * s->to[2] * PANEL;
 
-            for (int64_t b = p->first[1]; b < s->to[2]; b += s->spread[2], n++) {
-                row[n] = line, to[n] = result + b * PANEL;
-                line += s->step[2] * k->elements;
+            line += run->column * s->step[2] * k->elements;
+            result += (p->first[1] + run->column * s->spread[2]) * PANEL;
+            for (int64_t j = 0; j < run->columns; j++, n++) {
+                row[n] = line, to[n] = result;
+                line += s->step[2] * k->elements, result += s->spread[2] * PANEL;
             }
         }
     return n;
+}
+
+/* All products of a stripe with one panel. */
+static void add_stripe(const convolution *k, const part *at, const pass *p, const stripe *run,
+                       const float *x, float *results, int64_t panel, const float **row,
+                       float **to) {
+    const sweep *s = &k->s;
+    const int64_t vectors = (least(PANEL, s->to_c - panel * PANEL) + WIDTH - 1) / WIDTH;
+    const int64_t positions = list_rows(k, at, p, run, x, results, row, to);
+    const int64_t first = run->slot * k->summands, n = run->taps * k->summands;
+    const float *weight = k->panels + (panel * s->g.taps * k->summands + first) * PANEL;
+
+    for (int64_t j = 0; j < n; j += DEPTH)
+        panel_list(k->products, positions, vectors, least(DEPTH, n - j), row, k->list + first + j,
+                   weight + j * PANEL, PANEL, to, k->begins || j > 0);
 }
 
 /* All products of a pass with one panel. */
@@ -250,21 +256,16 @@ static void add_pass(const convolution *k, const part *at, const pass *p, const 
                      float *results, int64_t panel, const float **row, float **to) {
     const sweep *s = &k->s;
     const int64_t height = least(at->rows * s->spread[1], s->to[1] - at->row * s->spread[1]);
-    const int64_t vectors = (least(PANEL, s->to_c - panel * PANEL) + WIDTH - 1) / WIDTH;
     const int64_t rows = (height - p->first[0] + s->spread[1] - 1) / s->spread[1];
     stripe run;
 
-    for (int64_t i = 0; i < rows; i += run.rows) {
-        int64_t positions, first, n;
-        const float *weight;
-
+    for (int64_t slot = p->slot; k->by_taps && slot < p->slot + p->taps; slot++) {
+        run = stripe_of_tap(k, p, slot, at->row, rows);
+        add_stripe(k, at, p, &run, x, results, panel, row, to);
+    }
+    for (int64_t i = 0; !k->by_taps && i < rows; i += run.rows) {
         run = stripe_of(k, at, p, i, rows);
-        positions = list_rows(k, at, p, &run, x, results, row, to);
-        first = run.slot * k->summands, n = run.taps * k->summands;
-        weight = k->panels + (panel * s->g.taps * k->summands + first) * PANEL;
-        for (int64_t j = 0; j < n; j += DEPTH)
-            panel_list(k->products, positions, vectors, least(DEPTH, n - j), row,
-                       k->list + first + j, weight + j * PANEL, PANEL, to, k->begins || j > 0);
+        add_stripe(k, at, p, &run, x, results, panel, row, to);
     }
 }
 
@@ -439,7 +440,7 @@ static void weight_unit(void *arg, int64_t unit) {
     const int64_t end = (share + 1) * w->c.units / w->shares;
     int64_t room;
     float *x = enter_room(&w->rooms, &room);
-    float *g = x + window_size(&w->c, w->large_block) + next_position(w);
+    float *g = x + window_size(&w->c, w->large_block) + round_up(next_position(w), WIDTH);
     const lists l = {.row = (const float **)(g + positions_of_unit(w) * w->small_block),
                      .to = (float **)(l.row + s->g.taps * w->large_block),
                      .position = (int32_t *)(l.to + s->g.taps * w->large_block)};
@@ -516,11 +517,12 @@ bool ISA(channels_take)(const lh__kernel_call *call) {
     return call->out->dtype == LH_F32 && call->pool && g.groups == 1 && g.kernel[0] == 1 &&
            g.large[0] == 1 && g.padding[0] == 0 && g.taps <= MOST_TAPS && to_c >= LEAST_CHANNELS &&
            from_c * g.taps >= LEAST_CHANNELS &&
-           (from_c > 1 || call->op == LH__OP_CONV_WEIGHT_GRAD) && g.batch > 0 &&
-           lh__volume(g.small) > 0 && lh__volume(g.large) > 0 && g.large[2] <= 4096 &&
-           g.small[2] <= 4096 && to_c * from_c * g.taps <= MOST_PANELS && g.dilation[1] <= 64 &&
-           g.dilation[2] <= 64 && g.padding[1] <= 64 && g.padding[2] <= 64 && g.stride[1] <= 64 &&
-           g.stride[2] <= 64;
+           (from_c > 1 || rounding_of(call) == LH__PRODUCTS_F32 ||
+            call->op == LH__OP_CONV_WEIGHT_GRAD) &&
+           g.batch > 0 && lh__volume(g.small) > 0 && lh__volume(g.large) > 0 &&
+           g.large[2] <= 4096 && g.small[2] <= 4096 && to_c * from_c * g.taps <= MOST_PANELS &&
+           g.dilation[1] <= 64 && g.dilation[2] <= 64 && g.padding[1] <= 64 && g.padding[2] <= 64 &&
+           g.stride[1] <= 64 && g.stride[2] <= 64;
 }
 
 /* The unit for elements that are pairs; NULL: none, or operands are not in bfloat16. */
@@ -548,7 +550,7 @@ bool ISA(channels_conv)(const lh__kernel_call *call) {
     k.n_panels = (s->to_c + PANEL - 1) / PANEL;
     if (tiled_convolution(call, &k))
         return true;
-    k.channels = round_up(s->from_c, WIDTH);
+    k.channels = elements_of(s->from_c, s->products);
     k.elements = k.channels, k.summands = s->from_c;
     k.c = cut(s, k.channels, POSITIONS);
     slots = k.n_panels * s->g.taps;
@@ -569,6 +571,8 @@ bool ISA(channels_conv)(const lh__kernel_call *call) {
     k.turned = k.panels + panels;
     k.list = (int32_t *)(k.turned + turned);
     list_taps(&k);
+    k.by_taps = gains_by_taps(&k);
+    k.begins |= k.by_taps;
     lh__pool_run(call->pool, k.n_panels * ((s->from_c + WIDTH - 1) / WIDTH), turn_weight, &k);
     if (k.pairs)
         lh__pool_run(call->pool, slots, pair_weight, &k);
@@ -586,7 +590,7 @@ bool ISA(channels_weight)(const lh__kernel_call *call) {
     int64_t blocks;
 
     w.large_blocks = (large + BLOCK - 1) / BLOCK;
-    w.large_block = round_up((large + w.large_blocks - 1) / w.large_blocks, WIDTH);
+    w.large_block = elements_of((large + w.large_blocks - 1) / w.large_blocks, w.s.products);
     w.large_blocks = (large + w.large_block - 1) / w.large_block;
     w.small_blocks = (small + BLOCK - 1) / BLOCK;
     w.small_block = round_up((small + w.small_blocks - 1) / w.small_blocks, PANEL);
@@ -605,7 +609,7 @@ bool ISA(channels_weight)(const lh__kernel_call *call) {
     w.shares = blocks >= UNITS ? 1 : least(UNITS / blocks, w.c.units);
     w.sums =
         rooms_of(&w.rooms, call->pool, w.shares * blocks * sums_of_unit(&w),
-                 window_size(&w.c, w.large_block) + next_position(&w) +
+                 window_size(&w.c, w.large_block) + round_up(next_position(&w), WIDTH) +
                      positions_of_unit(&w) * (w.small_block + 1) + 4 * w.s.g.taps * w.large_block);
     if (!w.sums)
         return false;

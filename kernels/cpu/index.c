@@ -212,7 +212,10 @@ void ISA(slice_grad)(const lh__kernel_call *call) {
         lh__for_ranges(call->pool, extent(y, 0, axis), 1 + LH__TILE * size / s.row, put_slices, &s);
 }
 
-enum { BLOCK = 256 }; /* neighbouring elements of a unit of work */
+enum {
+    BLOCK = 256,  /* neighbouring elements of a unit of work */
+    PIECE = 4096, /* elements that what follows them gets at once */
+};
 
 static int64_t blocks_of(int64_t n) {
     return (n + BLOCK - 1) / BLOCK;
@@ -235,6 +238,7 @@ typedef struct picks {
     lh__view lines; /* where in x row i of the index looks: lh__view_offset */
     int64_t rows, columns, mid, blocks;
     int64_t length, step, stride; /* of the axis; from column to column */
+    const lh__after *after;
 } picks;
 
 /* The part of a unit: columns [from, to) of rows from `row` on. */
@@ -333,6 +337,14 @@ static lh__range_fn *of_dtype(int32_t dtype, lh__range_fn *f32, lh__range_fn *f6
     return dtype == LH_F32 ? f32 : dtype == LH_F64 ? f64 : dtype == LH_I64 ? i64 : NULL;
 }
 
+/* Whether each line of the result of GATHER_GRAD is of one row of the index. */
+static bool has_lines(const lh__view *x, const lh__view *index, int64_t axis) {
+    for (int32_t d = 0; d < x->ndim - 1; d++)
+        if (index->shape[d] != x->shape[d])
+            return false;
+    return axis == x->ndim - 1;
+}
+
 static void run_picks(const lh__kernel_call *call, const picks *p, lh__range_fn *fn) {
     int64_t units = p->columns && p->rows ? p->rows / p->mid * p->blocks : 0;
 
@@ -354,18 +366,36 @@ void ISA(gather)(const lh__kernel_call *call) {
     run_picks(call, &p, fn);
 }
 
+/* NULL: the oracle's. */
+static lh__range_fn *put_of(const lh__kernel_call *call, lh__range_fn *f32, lh__range_fn *f64,
+                            lh__range_fn *i64) {
+    const bool is_ours = is_plain(call, 1) && lh__view_is_contiguous(call->in[1]);
+
+    return is_ours ? of_dtype(call->out->dtype, f32, f64, i64) : NULL;
+}
+
+int32_t ISA(gather_grad_runs_after)(const lh__kernel_call *call) {
+    return put_of(call, put_f32, put_f64, put_i64) && call->out->ndim > 0 &&
+           has_lines(call->out, call->in[1], call->ints[0]);
+}
+
 void ISA(gather_grad)(const lh__kernel_call *call) {
     const lh__view *g = call->in[0], *index = call->in[1];
-    lh__range_fn *fn = of_dtype(g->dtype, put_f32, put_f64, put_i64);
     picks p;
 
-    if (!fn || !is_plain(call, 1) || !lh__view_is_contiguous(index)) {
+    if (!put_of(call, put_f32, put_f64, put_i64)) {
         lh__ref_gather_grad(call);
         return;
     }
-    zero(call->out, call->pool);
     p = picks_of(call->out, g, index, call->ints[0]);
-    run_picks(call, &p, fn);
+    if (has_lines(call->out, index, call->ints[0])) {
+        p.after = call->after;
+        lh__for_ranges(call->pool, p.rows, 1 + LH__TILE / (p.columns + p.length + 1),
+                       put_of(call, put_lines_f32, put_lines_f64, put_lines_i64), &p);
+        return;
+    }
+    zero(call->out, call->pool);
+    run_picks(call, &p, put_of(call, put_f32, put_f64, put_i64));
 }
 
 static void copy_rows(const void *arg, int64_t begin, int64_t end) {

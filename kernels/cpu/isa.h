@@ -66,9 +66,11 @@ lh__kernel ISA(dropout);
 lh__kernel ISA(conv); /* CONV CONV_TRANSPOSE */
 lh__kernel ISA(conv_weight_grad);
 
-/* lh__device.runs_after: of CONV and CONV_TRANSPOSE, CHANNEL_NORM and CHANNEL_NORM_GRAD. */
+/* lh__device.runs_after: of CONV and CONV_TRANSPOSE, CHANNEL_NORM and CHANNEL_NORM_GRAD,
+ * GATHER_GRAD. */
 int32_t ISA(conv_runs_after)(const lh__kernel_call *call);
 int32_t ISA(channel_norm_runs_after)(const lh__kernel_call *call);
+int32_t ISA(gather_grad_runs_after)(const lh__kernel_call *call);
 
 lh__kernel ISA(max_pool_indices);
 lh__kernel ISA(avg_pool);

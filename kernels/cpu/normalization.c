@@ -4,6 +4,7 @@
  * are taken in two passes. Work is cut by channels, runs and rows, a sum never.
  */
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/vector.h"
 
 enum {
     CHUNK = 4096,      /* elements summed in T before double takes over */
@@ -11,7 +12,11 @@ enum {
     SIDE_BY_SIDE = 64, /* at most, channels of short runs whose sums are taken at once */
     ROWS = 64,         /* rows summed in T before double takes over */
     PIECE = 2048,      /* elements of rows that what follows them gets at once */
+    PARTS = 4,         /* registers that a sum of runs is spread over */
 };
+
+/* What is summed: x, (x - mean)^2, g (x - mean). */
+typedef enum summand { PLAIN, SQUARE, ALONG } summand;
 
 /* x (n, channels, inner), or n rows of `channels` columns. NULL: not given. */
 typedef struct norm {
@@ -31,11 +36,14 @@ static int64_t side_by_side(const norm *p) {
 }
 
 #define T float
+#define VECTOR vector_f32
 #define FN(name) name##_f32
 #include "kernels/cpu/normalization.inc"
 #undef T
+#undef VECTOR
 #undef FN
 #define T double
+#define VECTOR vector_f64
 #define FN(name) name##_f64
 #include "kernels/cpu/normalization.inc"
 

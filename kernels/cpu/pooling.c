@@ -4,9 +4,10 @@
  */
 #include "kernels/pooling.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/vector.h"
 
 enum {
-    ROW = 256,            /* windows of a row at a time */
+    ROW = 256,            /* windows at a time */
     RANGE_WORK = 1 << 16, /* taps worth a visit to the pool */
 };
 
@@ -44,12 +45,12 @@ static bool all_inside(const lh__pooling *p) {
     return true;
 }
 
-/* at[o]: where windows [first, first + n) of a plane begin. */
+/* at[o]: where windows [first, first + n), counted over all planes, begin in their plane. */
 static void list_windows(const lh__pooling *p, int64_t first, int64_t n, int32_t *at) {
     for (int64_t o = 0; o < n; o++) {
         int64_t window[3], offset = 0;
 
-        lh__split3(p->out, first + o, window);
+        lh__split3(p->out, (first + o) % lh__volume(p->out), window);
         for (int32_t d = 0; d < 3; d++)
             offset = offset * p->in[d] + window[d] * p->stride[d];
         at[o] = (int32_t)offset;
@@ -57,11 +58,17 @@ static void list_windows(const lh__pooling *p, int64_t first, int64_t n, int32_t
 }
 
 #define T float
+#define VECTOR vector_f32
+#define EVEN LH__EVEN_F32
 #define FN(name) name##_f32
 #include "kernels/cpu/pooling.inc"
 #undef T
+#undef VECTOR
+#undef EVEN
 #undef FN
 #define T double
+#define VECTOR vector_f64
+#define EVEN LH__EVEN_F64
 #define FN(name) name##_f64
 #include "kernels/cpu/pooling.inc"
 

@@ -139,6 +139,8 @@ static int32_t runs_after(const lh__kernel_call *call) {
     case LH__OP_CHANNEL_NORM:
     case LH__OP_CHANNEL_NORM_GRAD:
         return ISA(channel_norm_runs_after)(call);
+    case LH__OP_GATHER_GRAD:
+        return ISA(gather_grad_runs_after)(call);
     default:
         return 0;
     }

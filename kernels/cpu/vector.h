@@ -46,21 +46,33 @@ enum { LH__VECTOR_BYTES = 16 };
     __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define LH__HIGH_16(a, b) \
     __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+/* Every second element of two vectors of n lanes, from the first on. */
+#define LH__EVEN_2(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define LH__EVEN_4(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
+#define LH__EVEN_8(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define LH__EVEN_16(a, b) \
+    __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
 #if defined(__AVX512F__)
 #define LH__LOW_F32 LH__LOW_16
 #define LH__HIGH_F32 LH__HIGH_16
 #define LH__LOW_F64 LH__LOW_8
 #define LH__HIGH_F64 LH__HIGH_8
+#define LH__EVEN_F32 LH__EVEN_16
+#define LH__EVEN_F64 LH__EVEN_8
 #elif defined(__FMA__)
 #define LH__LOW_F32 LH__LOW_8
 #define LH__HIGH_F32 LH__HIGH_8
 #define LH__LOW_F64 LH__LOW_4
 #define LH__HIGH_F64 LH__HIGH_4
+#define LH__EVEN_F32 LH__EVEN_8
+#define LH__EVEN_F64 LH__EVEN_4
 #else
 #define LH__LOW_F32 LH__LOW_4
 #define LH__HIGH_F32 LH__HIGH_4
 #define LH__LOW_F64 LH__LOW_2
 #define LH__HIGH_F64 LH__HIGH_2
+#define LH__EVEN_F32 LH__EVEN_4
+#define LH__EVEN_F64 LH__EVEN_2
 #endif
 
 /* Of any alignment. */

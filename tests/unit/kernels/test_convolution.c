@@ -180,6 +180,22 @@ Test(convolution, agrees_on_what_networks_have) {
         check(&problems[i], LH_F32, "network");
 }
 
+/* Small planes under large kernels: most of what their gradient looks at is padding. */
+Test(convolution, agrees_where_padding_is_most) {
+    static const int64_t channels[] = {12, 33, 70, 140};
+
+    for (int round = 0; round < 24; round++) {
+        const int64_t kernel = 3 + draw_below(4), stride = 1 + draw_below(3);
+        problem p = square(1 + draw_below(4), channels[draw_below(4)], kernel + draw_below(7),
+                           kernel + draw_below(7), channels[draw_below(4)], kernel, stride,
+                           draw_below(kernel));
+
+        p.dilation[1] = 1 + draw_below(2);
+        p.size[1] += (p.dilation[1] - 1) * (kernel - 1);
+        check(&p, LH_F32, "mostly padding");
+    }
+}
+
 Test(convolution, what_runs_after_sees_every_result_once) {
     static const int64_t channels[] = {1, 3, 16, 33, 70};
     for (int round = 0; round < 30; round++) {

@@ -1,0 +1,98 @@
+/* channels_window.h - how convolutions with channels side by side are cut, and the window of the
+ * source that a unit of work sees: its channels are neighbours.
+ *
+ * Invariant: cuts depend on shapes alone. For sources that are compiled once for each instruction
+ * set.
+ */
+#ifndef LH_KERNELS_CPU_CHANNELS_WINDOW_H
+#define LH_KERNELS_CPU_CHANNELS_WINDOW_H
+
+#include "kernels/cpu/lanes.h"
+#include "kernels/cpu/round.h"
+#include "kernels/cpu/sweep.h"
+
+enum { WINDOW = 1 << 17 }; /* elements of the source in a unit */
+
+/* A unit is a run of whole images, or some rows of one. */
+typedef struct cuts {
+    int64_t images, rows, bands, units; /* rows count positions j */
+    int64_t window_rows, columns;       /* of one image in a unit: source positions */
+    int64_t positions;                  /* of the destination, in a unit */
+} cuts;
+
+/* Elements of a position, at most so many positions. */
+static inline cuts cut(const sweep *s, int64_t elements, int64_t most) {
+    cuts c = {.columns = (s->count[2] - 1) * s->step[2] + s->reach[2] + 1};
+    const int64_t row = s->spread[1] * s->to[2], height = s->count[1];
+    int64_t rows = least(most / row, (WINDOW / (c.columns * elements) - s->reach[1]) / s->step[1]);
+
+    rows = rows < 1 ? 1 : rows;
+    c.bands = rows >= height ? 1 : (height + rows - 1) / rows;
+    c.rows = (height + c.bands - 1) / c.bands;
+    c.bands = (height + c.rows - 1) / c.rows;
+    c.window_rows = (c.rows - 1) * s->step[1] + s->reach[1] + 1;
+    c.images = c.bands > 1
+                   ? 1
+                   : least(most / (height * row), WINDOW / (c.window_rows * c.columns * elements));
+    c.images = c.images < 1 ? 1 : least(c.images, s->g.batch);
+    c.units = (s->g.batch + c.images - 1) / c.images * c.bands;
+    c.positions = c.images * c.rows * row;
+    return c;
+}
+
+static inline int64_t window_size(const cuts *c, int64_t elements) {
+    return round_up(c->images * c->window_rows * c->columns * elements, WIDTH);
+}
+
+/* The images and rows j of unit `unit`. */
+typedef struct part {
+    int64_t image, images, row, rows;
+} part;
+
+static inline part part_of(const sweep *s, const cuts *c, int64_t unit) {
+    const int64_t image = unit / c->bands * c->images, row = unit % c->bands * c->rows;
+
+    return (part){image, least(c->images, s->g.batch - image), row,
+                  least(c->rows, s->count[1] - row)};
+}
+
+/* Elements from position to position of a window: whole registers, or a single channel. */
+static inline int64_t elements_of(int64_t channels, lh__products products) {
+    return channels == 1 && products == LH__PRODUCTS_F32 ? 1 : round_up(channels, WIDTH);
+}
+
+/* x[row][column]: a window of a single plane. */
+static inline void copy_window(float *x, const planes *p, const window *w) {
+    const int64_t first = w->left > 0 ? w->left : 0;
+    const int64_t n = least(w->left + w->columns, p->width) - first;
+
+    for (int64_t row = 0; row < w->rows && n > 0; row++)
+        if (w->top + row >= 0 && w->top + row < p->height)
+            memcpy(x + row * w->columns + first - w->left,
+                   p->data + (w->top + row) * p->width + first, (size_t)n * sizeof *x);
+}
+
+/* x[image][row][column][channel]: the window of a part, channels [c0, c0 + n), positions
+ * `elements` apart. */
+static void fill_window(float *x, const float *data, const sweep *s, const cuts *c, const part *at,
+                        int64_t elements, int64_t c0, int64_t n) {
+    const window w = {at->row * s->step[1] + s->low[1], s->low[2], c->window_rows, c->columns};
+    const int64_t size = c->window_rows * c->columns * elements;
+    planes p = {NULL, 0, s->from[1] * s->from[2], s->from[1], s->from[2]};
+    const int64_t channels = s->transpose ? s->g.small_c : s->g.large_c;
+
+    if (has_border(&p, &w))
+        memset(x, 0, (size_t)(at->images * size) * sizeof *x);
+    for (int64_t i = 0; i < at->images; i++, x += size)
+        for (int64_t k = 0; k < n; k += WIDTH) {
+            p.data = data + ((at->image + i) * channels + c0 + k) * p.size;
+            p.channels = least(WIDTH, n - k);
+            if (elements == 1)
+                copy_window(x, &p, &w);
+            else
+                planes_to_lanes(x + k, elements, &p, &w);
+        }
+    lh__round_f32(x - at->images * size, at->images * size, s->products, 0);
+}
+
+#endif
