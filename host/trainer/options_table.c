@@ -24,7 +24,7 @@ const lh__option_row lh__option_rows[] = {
      "arithmetic of the model; mixed: operands of products are rounded, all else is float32"},
     {"float32_matmul_precision", LH__OPTION_TEXT, AT(float32_matmul_precision), "\"highest\"",
      "\"highest\"", 0, 0, "highest|high", NULL,
-     "products of float32; high: of the sum of two bfloat16 each, about 16 bits: faster with AMX"},
+     "products of float32; high: of two bfloat16 each, about 16 bits, for AMX"},
     {"pin_threads", LH__OPTION_FLAG, AT(pin_threads), "false", "false", 0, 0, NULL, NULL,
      "bind each compute thread to a core of its own"},
     {"flush_denormal", LH__OPTION_FLAG, AT(flush_denormal), "false", "false", 0, 0, NULL, NULL,
