@@ -509,6 +509,19 @@ static bool tiled_weight(const lh__kernel_call *call, const weight_grad *grad) {
 }
 #endif
 
+/* The unit for elements that are pairs; NULL: none, or operands are not in bfloat16, or there is
+ * but one of the `channels`. */
+static const lh__bf16_unit *unit_of_pairs(lh__products products, int64_t channels) {
+#ifdef LH__HAS_BF16
+    const lh__bf16_unit *unit = lh__bf16_unit_here();
+    const bool is_for_it = products == LH__PRODUCTS_BF16 && channels > 1;
+
+    return unit && unit->panels && is_for_it ? unit : NULL;
+#else
+    return NULL;
+#endif
+}
+
 bool ISA(channels_take)(const lh__kernel_call *call) {
     const lh__conv g = lh__conv_of(call);
     const int64_t to_c = call->op == LH_OP_CONV_TRANSPOSE ? g.large_c : g.small_c;
@@ -516,24 +529,10 @@ bool ISA(channels_take)(const lh__kernel_call *call) {
 
     return call->out->dtype == LH_F32 && call->pool && g.groups == 1 && g.kernel[0] == 1 &&
            g.large[0] == 1 && g.padding[0] == 0 && g.taps <= MOST_TAPS && to_c >= LEAST_CHANNELS &&
-           from_c * g.taps >= LEAST_CHANNELS &&
-           (from_c > 1 || rounding_of(call) == LH__PRODUCTS_F32 ||
-            call->op == LH__OP_CONV_WEIGHT_GRAD) &&
-           g.batch > 0 && lh__volume(g.small) > 0 && lh__volume(g.large) > 0 &&
-           g.large[2] <= 4096 && g.small[2] <= 4096 && to_c * from_c * g.taps <= MOST_PANELS &&
-           g.dilation[1] <= 64 && g.dilation[2] <= 64 && g.padding[1] <= 64 && g.padding[2] <= 64 &&
-           g.stride[1] <= 64 && g.stride[2] <= 64;
-}
-
-/* The unit for elements that are pairs; NULL: none, or operands are not in bfloat16. */
-static const lh__bf16_unit *unit_of_pairs(lh__products products) {
-#ifdef LH__HAS_BF16
-    const lh__bf16_unit *unit = lh__bf16_unit_here();
-
-    return unit && unit->panels && products == LH__PRODUCTS_BF16 ? unit : NULL;
-#else
-    return NULL;
-#endif
+           from_c * g.taps >= LEAST_CHANNELS && g.batch > 0 && lh__volume(g.small) > 0 &&
+           lh__volume(g.large) > 0 && g.large[2] <= 4096 && g.small[2] <= 4096 &&
+           to_c * from_c * g.taps <= MOST_PANELS && g.dilation[1] <= 64 && g.dilation[2] <= 64 &&
+           g.padding[1] <= 64 && g.padding[2] <= 64 && g.stride[1] <= 64 && g.stride[2] <= 64;
 }
 
 bool ISA(channels_conv)(const lh__kernel_call *call) {
@@ -550,11 +549,11 @@ bool ISA(channels_conv)(const lh__kernel_call *call) {
     k.n_panels = (s->to_c + PANEL - 1) / PANEL;
     if (tiled_convolution(call, &k))
         return true;
-    k.channels = elements_of(s->from_c, s->products);
+    k.channels = elements_of(s->from_c);
     k.elements = k.channels, k.summands = s->from_c;
     k.c = cut(s, k.channels, POSITIONS);
     slots = k.n_panels * s->g.taps;
-    k.pairs = unit_of_pairs(s->products);
+    k.pairs = unit_of_pairs(s->products, s->from_c);
     if (k.pairs) {
         k.products = k.pairs->panels;
         k.elements = k.summands = (s->from_c + 1) / 2;
@@ -590,7 +589,7 @@ bool ISA(channels_weight)(const lh__kernel_call *call) {
     int64_t blocks;
 
     w.large_blocks = (large + BLOCK - 1) / BLOCK;
-    w.large_block = elements_of((large + w.large_blocks - 1) / w.large_blocks, w.s.products);
+    w.large_block = elements_of((large + w.large_blocks - 1) / w.large_blocks);
     w.large_blocks = (large + w.large_block - 1) / w.large_block;
     w.small_blocks = (small + BLOCK - 1) / BLOCK;
     w.small_block = round_up((small + w.small_blocks - 1) / w.small_blocks, PANEL);
@@ -599,7 +598,7 @@ bool ISA(channels_weight)(const lh__kernel_call *call) {
     if (tiled_weight(call, &w))
         return true;
     w.c = cut(&w.s, w.large_block, POSITIONS);
-    w.pairs = unit_of_pairs(w.s.products);
+    w.pairs = unit_of_pairs(w.s.products, large);
     w.summand = w.pairs ? 2 : 1;
     w.line = round_up(w.s.to[2], w.summand);
     if (w.pairs) {

@@ -57,8 +57,8 @@ static inline part part_of(const sweep *s, const cuts *c, int64_t unit) {
 }
 
 /* Elements from position to position of a window: whole registers, or a single channel. */
-static inline int64_t elements_of(int64_t channels, lh__products products) {
-    return channels == 1 && products == LH__PRODUCTS_F32 ? 1 : round_up(channels, WIDTH);
+static inline int64_t elements_of(int64_t channels) {
+    return channels == 1 ? 1 : round_up(channels, WIDTH);
 }
 
 /* x[row][column]: a window of a single plane. */

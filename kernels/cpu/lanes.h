@@ -15,7 +15,7 @@
 enum {
     WIDTH = LH__VECTOR_BYTES / 4,
     PANEL = PANEL_VECTORS * WIDTH, /* lanes that one product computes */
-    AHEAD = 128,                   /* elements of a plane that are fetched before they are turned */
+    AHEAD = 64,                    /* elements of a plane that are fetched before they are turned */
 };
 
 static inline int64_t round_up(int64_t n, int64_t to) {
