@@ -358,6 +358,16 @@ void ISA(conv)(const lh__kernel_call *call) {
         lh__ref_conv_transpose(call);
 }
 
+const char *ISA(conv_way)(const lh__kernel_call *call) {
+    product as;
+
+    if (!is_plain(call))
+        return "reference";
+    if (as_product(call, &as))
+        return ISA(matmul_way)(&as.call);
+    return ISA(winograd_takes)(call) ? "Winograd" : ISA(channels_take)(call) ? "channels" : "tiles";
+}
+
 int32_t ISA(conv_runs_after)(const lh__kernel_call *call) {
     product as;
     plan p;

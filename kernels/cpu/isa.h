@@ -66,6 +66,9 @@ lh__kernel ISA(dropout);
 lh__kernel ISA(conv); /* CONV CONV_TRANSPOSE */
 lh__kernel ISA(conv_weight_grad);
 
+/* lh__device.way: of CONV, CONV_TRANSPOSE and CONV_WEIGHT_GRAD. */
+const char *ISA(conv_way)(const lh__kernel_call *call);
+
 /* lh__device.runs_after: of CONV and CONV_TRANSPOSE, CHANNEL_NORM and CHANNEL_NORM_GRAD,
  * GATHER_GRAD. */
 int32_t ISA(conv_runs_after)(const lh__kernel_call *call);

@@ -147,7 +147,17 @@ static int32_t runs_after(const lh__kernel_call *call) {
 }
 
 static const char *way(const lh__kernel_call *call) {
-    return call->op == LH_OP_MATMUL || call->op == LH_OP_LINEAR ? ISA(matmul_way)(call) : NULL;
+    switch (call->op) {
+    case LH_OP_MATMUL:
+    case LH_OP_LINEAR:
+        return ISA(matmul_way)(call);
+    case LH_OP_CONV:
+    case LH_OP_CONV_TRANSPOSE:
+    case LH__OP_CONV_WEIGHT_GRAD:
+        return ISA(conv_way)(call);
+    default:
+        return NULL;
+    }
 }
 
 const lh__device ISA(device) = {
