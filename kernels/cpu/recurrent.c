@@ -71,6 +71,7 @@ struct walk {
     void *packed;              /* the weights in panels; NULL: products take them where they lie */
     char *laid;                /* what packed weights multiply; NULL: that is y, going back out */
     const lh__bf16_unit *unit; /* multiplies what is packed and laid; NULL: the inner loop */
+    lh__bf16_run run;          /* of the unit, but for steps and rows */
     int64_t t, n, hidden, width; /* units of a panel */
     int64_t step, steps, stride; /* of a job: the first, how many, 1 or -1 */
     int64_t block, spans, span;  /* rows of a block; its tiles in a job, panels of each */
