@@ -73,6 +73,7 @@ struct walk {
     const lh__bf16_unit *unit; /* multiplies what is packed and laid; NULL: the inner loop */
     lh__bf16_run run;          /* of the unit, but for steps and rows */
     int64_t t, n, hidden, width; /* units of a panel */
+    int64_t given;               /* slots of g: as many as y's, or h's alone */
     int64_t step, steps, stride; /* of a job: the first, how many, 1 or -1 */
     int64_t block, spans, span;  /* rows of a block; its tiles in a job, panels of each */
     touched touched[3];
@@ -228,7 +229,8 @@ static void backwards(const lh__kernel_call *call, const layout *places, const c
 
     w.y = in[1]->data, w.h = w.c = in[2]->data, w.w = in[last]->data;
     w.t = in[0]->shape[0], w.n = in[0]->shape[1], w.hidden = in[last]->shape[1];
-    w.touched[0] = (touched){w.g, places->width}, w.touched[1] = (touched){w.y, places->width};
+    w.given = w.hidden ? in[0]->shape[2] / w.hidden : 0;
+    w.touched[0] = (touched){w.g, w.given}, w.touched[1] = (touched){w.y, places->width};
     w.touched[2] = (touched){w.out, places->units};
     run_cells(&w, call, cells);
 }
