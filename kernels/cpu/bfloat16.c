@@ -489,6 +489,18 @@ void lh__bf16_lay_rows(char *to, const lh__bf16_side *s, int64_t k) {
     lay_strip(to, s, 0, k, 0, (k + STEP - 1) / STEP, false, LH__PRODUCTS_BF16);
 }
 
+void lh__bf16_lay_step(char *to, const lh__bf16_side *s, int64_t depth) {
+    for (int64_t i = 0; i < s->n; i++, to += 64) {
+        const float *from = s->data + i * s->row;
+
+        if (depth >= STEP)
+            _mm512_store_si512(to, narrow(_mm512_loadu_ps(from), _mm512_loadu_ps(from + SIDE), 0));
+        else
+            _mm512_store_si512(to,
+                               narrow(load(from, depth, 1), load(from + SIDE, depth - SIDE, 1), 0));
+    }
+}
+
 void lh__bf16_pair(uint32_t *to, const float *from, const float *next, int64_t n) {
     for (int64_t i = 0; i < n; i += SIDE)
         _mm512_storeu_si512(

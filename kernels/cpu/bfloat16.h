@@ -81,6 +81,9 @@ void lh__bf16_narrow(uint16_t *to, int64_t n_to, const float *from, int64_t n);
 void lh__bf16_lay_columns(char *to, const lh__bf16_side *s, int64_t k);
 /* A strip of rows, likewise: in each step LH__BF16_STRIP rows of LH__BF16_STEP bfloat16. */
 void lh__bf16_lay_rows(char *to, const lh__bf16_side *s, int64_t k);
+/* A step of a strip of rows, `depth` summands that are neighbours: s->n items, and nothing after.
+ */
+void lh__bf16_lay_step(char *to, const lh__bf16_side *s, int64_t depth);
 /* to[i] = from[i] and next[i], a pair, rounded; i < n, a multiple of 16. */
 void lh__bf16_pair(uint32_t *to, const float *from, const float *next, int64_t n);
 
