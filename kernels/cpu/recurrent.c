@@ -36,11 +36,12 @@ enum {
 /* Where things are in a row of y (or of a walk back), in slots of `hidden`. */
 typedef struct layout {
     int64_t gates, width; /* of y */
+    int64_t made;         /* the first that its step back reads; a later step, the one before */
     int64_t units, back;  /* of a walk back; where it has the gradients to W_hh h + b_hh */
 } layout;
 
-static const layout rnn_layout = {1, 1, 1, 0}, lstm_layout = {4, 6, 5, 0},
-                    gru_layout = {3, 5, 7, 3};
+static const layout rnn_layout = {1, 1, 0, 1, 0}, lstm_layout = {4, 6, 2, 5, 0},
+                    gru_layout = {3, 5, 1, 7, 3};
 
 typedef struct walk walk;
 
@@ -56,10 +57,11 @@ typedef struct cell {
     piece_fn *forwards, *back;
 } cell;
 
-/* What cells read or write of each step: rows of `slots`. */
+/* What cells read or write in each step: of rows of `slots`, those from `first` on, up to `end`,
+ * `later` steps after. */
 typedef struct touched {
     const void *data;
-    int64_t slots;
+    int64_t slots, first, end, later;
 } touched;
 
 struct walk {
@@ -76,7 +78,7 @@ struct walk {
     int64_t given;               /* slots of g: as many as y's, or h's alone */
     int64_t step, steps, stride; /* of a job: the first, how many, 1 or -1 */
     int64_t block, spans, span;  /* rows of a block; its tiles in a job, panels of each */
-    touched touched[3];
+    touched touched[4];
     lh__products products;
     bool relu, is_back;
 };
@@ -211,6 +213,13 @@ static void run_cells(walk *w, const lh__kernel_call *call, const cell *cells) {
     run(w, call->pool);
 }
 
+/* What a cell reads of the step before. */
+static touched carried(const walk *w) {
+    const layout *l = w->layout;
+
+    return (touched){l->made ? w->y : NULL, l->width, l->made - 1, l->made, -1};
+}
+
 static void forwards(const lh__kernel_call *call, const layout *places, const cell *cells) {
     const lh__view *const *in = call->in;
     int32_t last = call->n_in - 1;
@@ -218,7 +227,9 @@ static void forwards(const lh__kernel_call *call, const layout *places, const ce
 
     w.w = in[last - 1]->data, w.b = in[last]->data, w.y = call->out->data;
     w.t = in[0]->shape[0], w.n = in[0]->shape[1], w.hidden = in[1]->shape[1];
-    w.touched[0] = (touched){w.x, places->gates}, w.touched[1] = (touched){w.y, places->width};
+    w.touched[0] = (touched){w.x, places->gates, 0, places->gates, 0};
+    w.touched[1] = (touched){w.y, places->width, 0, places->width, 0};
+    w.touched[2] = carried(&w);
     run_cells(&w, call, cells);
 }
 
@@ -230,8 +241,10 @@ static void backwards(const lh__kernel_call *call, const layout *places, const c
     w.y = in[1]->data, w.h = w.c = in[2]->data, w.w = in[last]->data;
     w.t = in[0]->shape[0], w.n = in[0]->shape[1], w.hidden = in[last]->shape[1];
     w.given = w.hidden ? in[0]->shape[2] / w.hidden : 0;
-    w.touched[0] = (touched){w.g, w.given}, w.touched[1] = (touched){w.y, places->width};
-    w.touched[2] = (touched){w.out, places->units};
+    w.touched[0] = (touched){w.g, w.given, 0, w.given, 0};
+    w.touched[1] = (touched){w.y, places->width, places->made, places->width, 0};
+    w.touched[2] = (touched){w.out, places->units, 0, places->units, 0};
+    w.touched[3] = carried(&w);
     run_cells(&w, call, cells);
 }
 
