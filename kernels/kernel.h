@@ -40,8 +40,8 @@
  */
 
 /* Operators that only the engine calls: what gradients and compositions are made of. In comments, g
- * is the gradient of the output y of the public operator with input x. The output has the shape of
- * x where nothing else is said. */
+ * is the gradient of the output y of the public operator with input x; of LSTM and GRU it may be
+ * that to h alone, (t, n, hidden). The output has the shape of x where nothing else is said. */
 enum {
     LH__OP_RELU_GRAD = 512,   /* (g, y): g where y > 0, else 0 */
     LH__OP_SIGMOID_GRAD,      /* (g, y): g y (1 - y) */
@@ -78,18 +78,17 @@ enum {
     LH__OP_LAYER_NORM_GRAD, /* (g, x[, weight]) ints axes; reals eps */
     LH__OP_RMS_NORM_GRAD,   /* (g, x[, weight]) ints axes; reals eps */
     LH__OP_RNN_GRAD,        /* (g, y, w_hh) ints as RNN: gradient to x, (t, n, hidden) */
-    LH__OP_LSTM_GRAD,  /* (g, or the gradient to h alone, (t, n, hidden); y, c, w_hh): to x and to
-                          each step's c before, (t, n, 5 hidden) */
-    LH__OP_GRU_GRAD,   /* (g, or likewise; y, h, w_hh): to x, to W_hh h + b_hh, to each step's h
-                          before apart from what comes through W_hh, (t, n, 7 hidden) */
-    LH__OP_BCE,        /* (p, target): the loss of each element, logarithms >= -100 */
-    LH__OP_BCE_GRAD,   /* (g, p, target): g (p - target) / max(p (1 - p), 1e-12) */
-    LH__OP_BCE_LOGITS, /* (logits, target): the loss of each element */
-    LH__OP_ATTENTION,  /* (q (n, heads, t, d), k (n, heads, s, d), v (n, heads, s, e)[, mask (n,
-                          heads, t, s) BOOL, keep where 1, or real, added]) ints: causal, how many of
-                          n, heads lie before t in the result; reals: scale, dropout p. A vector:
-                          the result, then, (n, heads, t), the logarithm of the sum of exp of each
-                          row's scores, 0 where the row has no key and is therefore 0 */
+    LH__OP_LSTM_GRAD,      /* (g, y, c, w_hh): to x and to each step's c before, (t, n, 5 hidden) */
+    LH__OP_GRU_GRAD,       /* (g, y, h, w_hh): to x, to W_hh h + b_hh, to each step's h before
+                              apart from what comes through W_hh, (t, n, 7 hidden) */
+    LH__OP_BCE,            /* (p, target): the loss of each element, logarithms >= -100 */
+    LH__OP_BCE_GRAD,       /* (g, p, target): g (p - target) / max(p (1 - p), 1e-12) */
+    LH__OP_BCE_LOGITS,     /* (logits, target): the loss of each element */
+    LH__OP_ATTENTION,      /* (q (n, heads, t, d), k (n, heads, s, d), v (n, heads, s, e)[, mask (n,
+                              heads, t, s) BOOL, keep where 1, or real, added]) ints: causal, how many of
+                              n, heads lie before t in the result; reals: scale, dropout p. A vector:
+                              the result, then, (n, heads, t), the logarithm of the sum of exp of each
+                              row's scores, 0 where the row has no key and is therefore 0 */
     LH__OP_ATTENTION_GRAD, /* (g, vector, q, k, v[, mask]) ints as ATTENTION, then 1: side by side;
                               reals as ATTENTION: a vector: the gradients to q, k and v, laid out
                               as the result or, of equally many positions, side by side */
