@@ -40,8 +40,8 @@
  */
 
 /* Operators that only the engine calls: what gradients and compositions are made of. In comments, g
- * is the gradient of the output y of the public operator with input x. The output has the shape of
- * x where nothing else is said. */
+ * is the gradient of the output y of the public operator with input x; of LSTM and GRU it may be
+ * that to h alone, (t, n, hidden). The output has the shape of x where nothing else is said. */
 enum {
     LH__OP_RELU_GRAD = 512,   /* (g, y): g where y > 0, else 0 */
     LH__OP_SIGMOID_GRAD,      /* (g, y): g y (1 - y) */

@@ -148,7 +148,8 @@ static lh_status walk(lh__engine *e, lh_tensor *loss, lh_tensor *target, int32_t
         n->spent = !retain;
         e->under = n;
         *n->joint = NULL;
-        g = lh__whole(e, g);
+        if (!(n->row->flags & LH__PARTS))
+            g = lh__whole(e, g);
         if (!g)
             return e->err->code;
         for (int32_t i = 0; i < n->n_in && status == LH_OK; i++) {

@@ -75,8 +75,9 @@ enum {
     LH__COPIES = 8,     /* computed by the kernel of LH__OP_COPY */
     LH__LANDS = 16,     /* may be written where e->landing says */
     LH__LEAF = 32,      /* the result requires a gradient and has no history */
-    LH__SHORTCUT = 64   /* input 1 is rows selected from input 2, in views; its gradient goes to
+    LH__SHORTCUT = 64,  /* input 1 is rows selected from input 2, in views; its gradient goes to
                            input 2 without it */
+    LH__PARTS = 128     /* its gradients take g in parts, too (parts.h) */
 };
 
 /* Computes the result of a checked call with other operators, whose gradients then make up its own.

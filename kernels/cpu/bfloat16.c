@@ -111,7 +111,6 @@ static inline __attribute__((always_inline)) void read_tile(vector_f32 x[SIDE], 
         __m512i y =
             narrow(_mm512_loadu_ps(low), _mm512_loadu_ps(pairs ? low + stride : low + SIDE), part);
 
-
         x[i] = (vector_f32)(pairs ? interleave(y) : y);
     }
 }
@@ -177,13 +176,16 @@ static const configuration whole_tiles = {.palette = 1,
                                           .bytes = {64, 64, 64, 64, 64, 64, 64, 64},
                                           .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
-/* Adds the products of two tiles of rows and two of columns to tiles 0 to 3. */
-static inline void add_tiles(const char *rows, const char *columns) {
+/* Adds the products of two tiles of rows (the first alone if not `both`) and two of columns to
+ * tiles 0 to 3. */
+static inline void add_tiles(const char *rows, const char *columns, bool both) {
     _tile_loadd(6, columns, 64);
     _tile_loadd(4, rows, 64);
     _tile_dpbf16ps(0, 4, 6);
     _tile_loadd(7, columns + TILE_BYTES, 64);
     _tile_dpbf16ps(1, 4, 7);
+    if (!both)
+        return;
     _tile_loadd(5, rows + TILE_BYTES, 64);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
@@ -200,24 +202,30 @@ static void end_tiles(void) {
 static void multiply_tiles(const char *rows, const char *columns, const lh__bf16_run *run, float *c,
                            int64_t c_row, bool adds) {
     const size_t pitch = (size_t)c_row * sizeof(float);
+    const bool both = run->rows > SIDE;
     float *low = c + SIDE * c_row;
 
     if (adds) {
         _tile_loadd(0, c, pitch);
         _tile_loadd(1, c + SIDE, pitch);
-        _tile_loadd(2, low, pitch);
-        _tile_loadd(3, low + SIDE, pitch);
     } else {
         _tile_zero(0);
         _tile_zero(1);
+    }
+    if (adds && both) {
+        _tile_loadd(2, low, pitch);
+        _tile_loadd(3, low + SIDE, pitch);
+    } else {
         _tile_zero(2);
         _tile_zero(3);
     }
     for (int64_t k = 0; k < run->steps; k++, rows += run->step, columns += run->step)
         for (int i = 0; i < run->products; i++)
-            add_tiles(rows + run->row_part[i], columns + run->column_part[i]);
+            add_tiles(rows + run->row_part[i], columns + run->column_part[i], both);
     _tile_stored(0, c, pitch);
     _tile_stored(1, c + SIDE, pitch);
+    if (!both)
+        return;
     _tile_stored(2, low, pitch);
     _tile_stored(3, low + SIDE, pitch);
 }
@@ -245,7 +253,7 @@ static inline __attribute__((always_inline)) void add_pairs(__m512 left[PAIRS_RO
 /* The small products first, while the sums are small. */
 static void multiply_pairs(const char *rows, const char *columns, const lh__bf16_run *run, float *c,
                            int64_t c_row, bool adds) {
-    for (int64_t i = 0; i < STRIP; i += PAIRS_ROWS, c += PAIRS_ROWS * c_row) {
+    for (int64_t i = 0; i < run->rows; i += PAIRS_ROWS, c += PAIRS_ROWS * c_row) {
         __m512 left[PAIRS_ROWS], right[PAIRS_ROWS];
 
         LH__UNROLL for (int64_t r = 0; r < PAIRS_ROWS; r++) {
@@ -336,7 +344,8 @@ const lh__bf16_unit *lh__bf16_unit_here(void) {
 
 lh__bf16_run lh__bf16_run_of(lh__products products, bool flipped, int64_t steps) {
     const int64_t part = 2 * TILE_BYTES;
-    lh__bf16_run run = {.steps = steps, .step = parts_of(products) * part, .products = 1};
+    lh__bf16_run run = {
+        .steps = steps, .step = parts_of(products) * part, .products = 1, .rows = STRIP};
 
     if (products == LH__PRODUCTS_BF16X3) {
         run.products = 3;
@@ -503,4 +512,16 @@ void lh__bf16_lay_columns(char *to, const lh__bf16_side *s, int64_t k) {
 
 void lh__bf16_lay_rows(char *to, const lh__bf16_side *s, int64_t k) {
     lay_strip(to, s, 0, k, 0, (k + STEP - 1) / STEP, false, LH__PRODUCTS_BF16);
+}
+
+void lh__bf16_lay_step(char *to, const lh__bf16_side *s, int64_t depth) {
+    for (int64_t i = 0; i < s->n; i++, to += 64) {
+        const float *from = s->data + i * s->row;
+
+        if (depth >= STEP)
+            _mm512_store_si512(to, narrow(_mm512_loadu_ps(from), _mm512_loadu_ps(from + SIDE), 0));
+        else
+            _mm512_store_si512(to,
+                               narrow(load(from, depth, 1), load(from + SIDE, depth - SIDE, 1), 0));
+    }
 }

@@ -27,6 +27,7 @@ typedef struct lh__bf16_side {
  * and columns that begin at these bytes. */
 typedef struct lh__bf16_run {
     int64_t steps, step, products, row_part[3], column_part[3];
+    int64_t rows; /* of the strip that exist: of results after them some may be written, too */
 } lh__bf16_run;
 
 /* What multiplies. Functions of one thread, between begin and end on it. */
@@ -50,8 +51,8 @@ int lh__bf16_units(const lh__bf16_unit *out[2]);
 /* The fastest, NULL if there is none; it is looked for once. Any thread. */
 const lh__bf16_unit *lh__bf16_unit_here(void);
 
-/* Both numbers' first parts, or, with LH__PRODUCTS_BF16X3: high by high, high by low, low by high,
- * where high and low are a's first. */
+/* All rows; both numbers' first parts, or, with LH__PRODUCTS_BF16X3: high by high, high by low, low
+ * by high, where high and low are a's first. */
 lh__bf16_run lh__bf16_run_of(lh__products products, bool flipped, int64_t steps);
 
 /* gemm.h's product of F32 with LH__PRODUCTS_BF16 or LH__PRODUCTS_BF16X3, on the caller's thread,
@@ -82,7 +83,9 @@ void lh__bf16_multiply(const lh__bf16_product *p, int64_t i, int64_t i_end, int6
 
 /* A strip of columns: items [0, LH__BF16_STRIP), of which s->n exist, k summands. */
 void lh__bf16_lay_columns(char *to, const lh__bf16_side *s, int64_t k);
-/* A strip of rows, likewise. */
+/* A strip of rows, likewise: in each step LH__BF16_STRIP rows of LH__BF16_STEP bfloat16. */
 void lh__bf16_lay_rows(char *to, const lh__bf16_side *s, int64_t k);
+/* A step of a strip of rows, `depth` summands that are neighbours: s->n items, nothing after. */
+void lh__bf16_lay_step(char *to, const lh__bf16_side *s, int64_t depth);
 
 #endif

@@ -115,13 +115,22 @@ void lh__ref_gru(const lh__kernel_call *call) {
     forwards(call, gru_cell);
 }
 
+/* The gradient to slot `slot` of y's `width` at p, g's: 0 where it has h's alone. */
+static double given(const lh__kernel_call *call, const place *p, int64_t width, int64_t slot) {
+    const lh__view *g = call->in[0];
+
+    if (g->shape[2] == width * p->hidden)
+        return lh__get(g, at(p, width, slot));
+    return slot == 0 ? lh__get(g, at(p, 1, 0)) : 0;
+}
+
 /* The gradient to h at p: g's, and from the next step's `gates` of out, from slot `first` on, that
  * were made from W_hh h. */
 static double d_hidden(const lh__kernel_call *call, const place *p, int64_t width, int64_t slots,
                        int64_t first, int64_t gates) {
     const lh__view *w = call->in[call->n_in - 1];
     const lh__products products = w->dtype == LH_F32 ? call->products : LH__PRODUCTS_F32;
-    double sum = lh__get(call->in[0], at(p, width, 0));
+    double sum = given(call, p, width, 0);
     place next = *p;
 
     if (++next.step == p->t)
@@ -148,14 +157,14 @@ static void rnn_back(const lh__kernel_call *call, const place *p) {
 }
 
 static void lstm_back(const lh__kernel_call *call, const place *p) {
-    const lh__view *g = call->in[0], *y = call->in[1], *out = call->out;
+    const lh__view *y = call->in[1], *out = call->out;
     double i = lh__get(y, at(p, 6, 2)), f = lh__get(y, at(p, 6, 3));
     double u = lh__get(y, at(p, 6, 4)), o = lh__get(y, at(p, 6, 5));
     double squashed = tanh(lh__get(y, at(p, 6, 1))), dh = d_hidden(call, p, 6, 5, 0, 4);
-    double dc = lh__get(g, at(p, 6, 1)) + later(call, p, 5, 4) + dh * o * (1 - squashed * squashed);
-    double di = lh__get(g, at(p, 6, 2)) + dc * u;
-    double df = lh__get(g, at(p, 6, 3)) + dc * before(p, y, 6, 1, call->in[2]);
-    double du = lh__get(g, at(p, 6, 4)) + dc * i, d_o = lh__get(g, at(p, 6, 5)) + dh * squashed;
+    double dc = given(call, p, 6, 1) + later(call, p, 5, 4) + dh * o * (1 - squashed * squashed);
+    double di = given(call, p, 6, 2) + dc * u;
+    double df = given(call, p, 6, 3) + dc * before(p, y, 6, 1, call->in[2]);
+    double du = given(call, p, 6, 4) + dc * i, d_o = given(call, p, 6, 5) + dh * squashed;
 
     lh__store(out, at(p, 5, 0), di * i * (1 - i));
     lh__store(out, at(p, 5, 1), df * f * (1 - f));
@@ -165,20 +174,19 @@ static void lstm_back(const lh__kernel_call *call, const place *p) {
 }
 
 static void gru_back(const lh__kernel_call *call, const place *p) {
-    const lh__view *g = call->in[0], *y = call->in[1], *out = call->out;
+    const lh__view *y = call->in[1], *out = call->out;
     double r = lh__get(y, at(p, 5, 1)), z = lh__get(y, at(p, 5, 2)), n = lh__get(y, at(p, 5, 3));
     double dh = d_hidden(call, p, 5, 7, 3, 3) + later(call, p, 7, 6);
-    double dn = (lh__get(g, at(p, 5, 3)) + dh * (1 - z)) * (1 - n * n);
-    double dz =
-        (lh__get(g, at(p, 5, 2)) + dh * (before(p, y, 5, 0, call->in[2]) - n)) * z * (1 - z);
-    double dr = (lh__get(g, at(p, 5, 1)) + dn * lh__get(y, at(p, 5, 4))) * r * (1 - r);
+    double dn = (given(call, p, 5, 3) + dh * (1 - z)) * (1 - n * n);
+    double dz = (given(call, p, 5, 2) + dh * (before(p, y, 5, 0, call->in[2]) - n)) * z * (1 - z);
+    double dr = (given(call, p, 5, 1) + dn * lh__get(y, at(p, 5, 4))) * r * (1 - r);
 
     lh__store(out, at(p, 7, 0), dr);
     lh__store(out, at(p, 7, 1), dz);
     lh__store(out, at(p, 7, 2), dn);
     lh__store(out, at(p, 7, 3), dr);
     lh__store(out, at(p, 7, 4), dz);
-    lh__store(out, at(p, 7, 5), lh__get(g, at(p, 5, 4)) + dn * r);
+    lh__store(out, at(p, 7, 5), given(call, p, 5, 4) + dn * r);
     lh__store(out, at(p, 7, 6), dh * z);
 }
 

@@ -1,9 +1,12 @@
-/* recurrent.c - times of recurrent layers on lhost's engine, f32, data in memory: a layer as
+/* recurrent.c - times of recurrent layers on lhost's engine, data in memory: a layer as
  * torch.nn has it (the product with x counted in), forwards, and forwards and backwards; and the
  * whole training step of examples/char-lstm. One line of JSON for each: {"case": NAME, "us":
  * FASTEST, "flops": OPERATIONS}; then {"gflops": CEILING}.
  *
- *     recurrent [--threads N] [--seconds S]     S seconds for each case, 0.5
+ *     recurrent [--threads N] [--seconds S] [--only NAME] [--products bf16]
+ *
+ * S seconds for each case, 0.5, of those that have NAME in theirs; products of f32, or of operands
+ * rounded to bfloat16.
  */
 #include "engine/optimizer.h"
 #include "tests/bench/ceiling.h"
@@ -141,9 +144,8 @@ static bool char_lstm_step(bench *b) {
     return isfinite(norm) && lh__optimizer_step(b->adam, 1) == LH_OK;
 }
 
-static lh__engine *new_engine(int threads, lh__error *err) {
-    lh__engine_options options = {.device = "cpu", .threads = threads, .dtype = LH_F32, .seed = 1};
-    lh__engine *e = lh__engine_new(&options, err);
+static lh__engine *new_engine(const lh__engine_options *options, lh__error *err) {
+    lh__engine *e = lh__engine_new(options, err);
 
     if (e)
         lh__engine_set_error(e, err);
@@ -165,10 +167,10 @@ static double fastest(bench *b, bool (*step)(bench *), double seconds) {
     return best;
 }
 
-static double layer_us(int kind, size s, bool backward, int threads, double seconds,
-                       lh__error *err) {
+static double layer_us(int kind, size s, bool backward, const lh__engine_options *options,
+                       double seconds, lh__error *err) {
     const int64_t x = s.t * s.n * s.in, y = s.n * s.hidden;
-    bench b = {.e = new_engine(threads, err), .size = s, .backward = backward};
+    bench b = {.e = new_engine(options, err), .size = s, .backward = backward};
     double us = NAN;
 
     b.x = malloc((size_t)x * sizeof *b.x);
@@ -186,7 +188,8 @@ static double layer_us(int kind, size s, bool backward, int threads, double seco
     return us;
 }
 
-static double char_lstm_us(int kind, int threads, double seconds, lh__error *err) {
+static double char_lstm_us(int kind, const lh__engine_options *options, double seconds,
+                           lh__error *err) {
     const lh_optimizer_options adam = {LH_SIZED(lh_optimizer_options),
                                        .kind = LH_ADAM,
                                        .lr = 2e-3,
@@ -195,7 +198,7 @@ static double char_lstm_us(int kind, int threads, double seconds, lh__error *err
                                        .eps = 1e-8};
     int64_t text[ROWS * STEPS + 1];
     float zeros[ROWS * HIDDEN] = {0};
-    bench b = {.e = new_engine(threads, err), .zeros = zeros, .text = text};
+    bench b = {.e = new_engine(options, err), .zeros = zeros, .text = text};
     double us = NAN;
 
     for (int64_t i = 0; i <= ROWS * STEPS; i++)
@@ -223,7 +226,7 @@ static bool report(const char *name, double us, double flops, const lh__error *e
 }
 
 int main(int argc, char **argv) {
-    int threads = 1;
+    lh__engine_options options = {.device = "cpu", .threads = 1, .dtype = LH_F32, .seed = 1};
     double seconds = 0.5;
     const char *only = "";
     lh__error err = {0};
@@ -232,11 +235,13 @@ int main(int argc, char **argv) {
 
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--threads") == 0)
-            threads = atoi(argv[i + 1]);
+            options.threads = atoi(argv[i + 1]);
         else if (strcmp(argv[i], "--seconds") == 0)
             seconds = atof(argv[i + 1]);
         else if (strcmp(argv[i], "--only") == 0)
             only = argv[i + 1];
+        else if (strcmp(argv[i], "--products") == 0 && strcmp(argv[i + 1], "bf16") == 0)
+            options.products = LH__PRODUCTS_BF16;
     }
     for (int kind = 0; kind < 3; kind++) {
         const double gates = (double)gates_of[kind], rows = ROWS * STEPS;
@@ -244,7 +249,7 @@ int main(int argc, char **argv) {
 
         snprintf(name, sizeof name, "char-%s step", kinds[kind]);
         if (strstr(name, only))
-            ok &= report(name, char_lstm_us(kind, threads, seconds, &err),
+            ok &= report(name, char_lstm_us(kind, &options, seconds, &err),
                          6 * rows * HIDDEN * (gates * (HIDDEN + EMBED) + VOCAB), &err);
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
             for (int back = 0; back < 2; back++) {
@@ -254,14 +259,15 @@ int main(int argc, char **argv) {
                 snprintf(name, sizeof name, "%s t%d n%d in%d h%d %s", kinds[kind], (int)s.t,
                          (int)s.n, (int)s.in, (int)s.hidden, back ? "back" : "forward");
                 if (strstr(name, only))
-                    ok &= report(name, layer_us(kind, s, back, threads, seconds, &err),
+                    ok &= report(name, layer_us(kind, s, back, &options, seconds, &err),
                                  products * ((back ? 3 : 1) * (double)s.hidden +
                                              (back ? 2 : 1) * (double)s.in),
                                  &err);
             }
     }
-    pool = lh__pool_new(threads);
-    printf("{\"gflops\": %.1f}\n", 1e-9 * measured_ceiling(CEILING_F32, pool));
+    pool = lh__pool_new(options.threads);
+    printf("{\"gflops\": %.1f}\n",
+           1e-9 * measured_ceiling(options.products ? CEILING_BF16 : CEILING_F32, pool));
     lh__pool_free(pool);
     return ok ? 0 : 1;
 }

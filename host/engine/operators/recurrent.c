@@ -5,6 +5,7 @@
  * operands need, as products over all steps at once. There is no second derivative.
  */
 #include "engine/operators/rules.h"
+#include "engine/parts.h"
 
 /* How much there is of a cell: gates, and units of `hidden` in a row of y. */
 typedef struct cell {
@@ -70,6 +71,16 @@ static lh_status shape_grad(lh__check *c) {
     return LH_OK;
 }
 
+/* The gradient to h, where nothing else has got one; or that to y. */
+static lh_tensor *arrived(lh__engine *e, const lh__node *n, lh_tensor *g) {
+    const lh__part *first = g->parts ? g->parts->first : NULL;
+    const int64_t hidden = n->in[1]->view.shape[1];
+
+    if (first && !first->next && g->parts->axis == 2 && first->begin == 0 && first->end == hidden)
+        return first->g;
+    return lh__whole(e, g);
+}
+
 /* What the walk back through time leaves, once for all operands. */
 static lh_tensor *walked(lh__engine *e, const lh__node *n, lh_tensor *g) {
     lh_tensor *in[4] = {NULL, n->out};
@@ -78,7 +89,7 @@ static lh_tensor *walked(lh__engine *e, const lh__node *n, lh_tensor *g) {
 
     if (*n->joint)
         return *n->joint;
-    in[0] = op1(e, LH_OP_CONTIGUOUS, g);
+    in[0] = op1(e, LH_OP_CONTIGUOUS, arrived(e, n, g));
     if (op_of == LH_OP_LSTM)
         in[n_in++] = n->in[2];
     else if (op_of == LH_OP_GRU)
@@ -149,9 +160,9 @@ static lh_tensor *d_b_hh(lh__engine *e, const lh__node *n, int32_t i, lh_tensor 
 static const lh__row rows[] = {
     {LH_OP_RNN, "rnn", "x h w_hh b_hh", {4, 4}, {1, 1}, {0, 0}, 0, LH__REALS,
      shape_recurrent, {d_x, d_h, d_w_hh, d_b_hh}, lh__compose_contiguous},
-    {LH_OP_LSTM, "lstm", "x h c w_hh b_hh", {5, 5}, {0, 0}, {0, 0}, 0, LH__REALS,
+    {LH_OP_LSTM, "lstm", "x h c w_hh b_hh", {5, 5}, {0, 0}, {0, 0}, LH__PARTS, LH__REALS,
      shape_recurrent, {d_x, d_h, d_c, d_w_hh, d_b_hh}, lh__compose_contiguous},
-    {LH_OP_GRU, "gru", "x h w_hh b_hh", {4, 4}, {0, 0}, {0, 0}, 0, LH__REALS,
+    {LH_OP_GRU, "gru", "x h w_hh b_hh", {4, 4}, {0, 0}, {0, 0}, LH__PARTS, LH__REALS,
      shape_recurrent, {d_x, d_h, d_w_hh, d_b_hh}, lh__compose_contiguous},
 
     /* what gradients are made of */
