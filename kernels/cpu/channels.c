@@ -300,13 +300,15 @@ static void put_results(const convolution *k, const part *at, int64_t panel, int
 /* The window of a part: at x, or behind the numbers there, in pairs. */
 static float *take_window(const convolution *k, const part *at, float *x) {
     const int64_t positions = at->images * k->c.window_rows * k->c.columns;
+    const int64_t together = k->channels == k->s.from_c ? positions : 1;
     float *pairs = x + window_size(&k->c, k->channels);
 
     fill_window(x, k->x, &k->s, &k->c, at, k->channels, 0, k->s.from_c);
     if (!k->pairs)
         return x;
-    for (int64_t i = 0; i < positions; i++)
-        k->pairs->narrow(pairs + i * k->elements, k->elements, x + i * k->channels, k->s.from_c);
+    for (int64_t i = 0; i < positions; i += together)
+        k->pairs->narrow(pairs + i * k->elements, together * k->elements, x + i * k->channels,
+                         together * k->s.from_c);
     return pairs;
 }
 
@@ -477,6 +479,7 @@ static void weight_sum(void *arg, int64_t unit) {
             const float *sum = from + (i % taps * w->large_block + c + i / taps) * PANEL;
             vector_f32 total = load(sum);
 
+            __builtin_prefetch(sum + run * PANEL);
             for (int64_t share = 1; share < w->shares; share++)
                 total += load(sum + share * shared);
             store(turned + i * WIDTH, total);

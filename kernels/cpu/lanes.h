@@ -125,23 +125,32 @@ static inline bool has_border(const planes *p, const window *w) {
 static void planes_to_lanes(float *to, int64_t step, const planes *p, const window *w) {
     const int64_t first = w->top > 0 ? w->top : 0, line = w->columns * step;
     const int64_t last = w->top + w->rows < p->height ? w->top + w->rows : p->height;
-    const int64_t end = last * p->width;
+    const int64_t end = last * p->width, right = w->left + w->columns;
     const float *lane[WIDTH];
+    float *row = to + (first - w->top) * line - w->left * step; /* where column 0 would be */
 
     for (int64_t i = 0; i < WIDTH; i++)
         lane[i] = p->data + (i < p->channels ? i : p->channels - 1) * p->size;
-    for (int64_t at = first * p->width, row = first, column = 0; at < end; at += WIDTH) {
+    for (int64_t at = first * p->width, column = 0; at < end; at += WIDTH) {
         const int64_t n = end - at < WIDTH ? end - at : WIDTH;
         vector_f32 x[WIDTH];
 
         for (int64_t i = 0; i < WIDTH; i++)
             __builtin_prefetch(lane[i] + at + AHEAD);
         load_turned(x, lane, at, n);
+        if (column >= w->left && column + WIDTH <= right && column + WIDTH <= p->width &&
+            n == WIDTH) {
+            LH__UNROLL for (int64_t i = 0; i < WIDTH; i++) store(row + (column + i) * step, x[i]);
+            column += WIDTH;
+            if (column == p->width)
+                column = 0, row += line;
+            continue;
+        }
         for (int64_t i = 0; i < n; i++) {
-            if (column >= w->left && column < w->left + w->columns)
-                store(to + (row - w->top) * line + (column - w->left) * step, x[i]);
+            if (column >= w->left && column < right)
+                store(row + column * step, x[i]);
             if (++column == p->width)
-                column = 0, row++;
+                column = 0, row += line;
         }
     }
 }
