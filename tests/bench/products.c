@@ -3,7 +3,7 @@
  *
  *     products [--bf16 | --bf16x3 | --f64] [NAME ...]      only the shapes whose name begins so
  *
- * The ceiling is a loop of multiply-adds (of tile products for --bf16) between registers.
+ * The ceiling is a loop of multiply-adds (of products of bfloat16 for --bf16) between registers.
  */
 #include <cblas.h>
 #include <stdio.h>

@@ -13,10 +13,9 @@ def measured(result, names):
 def judge(result):
     """Adds what follows from the measurements, where both sides were measured."""
     ours, theirs = measured(result, ["lhost"]).get("lhost"), measured(result, PEERS)
-    if ours:
-        result["fraction_of_peak"] = None
-        if result["peak_gflops"]:
-            result["fraction_of_peak"] = result["flops"] / ours["step_us"] / 1e3 / result["peak_gflops"]
+    for kind in ("peak", "product"):
+        ceiling = result[f"{kind}_gflops"]
+        result[f"fraction_of_{kind}"] = ours and ceiling and result["flops"] / ours["step_us"] / 1e3 / ceiling
     if ours and theirs:
         result["best"] = min(theirs, key=lambda name: theirs[name]["step_us"])
         result["ratio"] = theirs[result["best"]]["step_us"] / ours["step_us"]
@@ -31,10 +30,14 @@ def time(contender):
     return f"{us:.0f} us" if us < 1e4 else f"{us / 1e3:.1f} ms" if us < 1e6 else f"{us / 1e6:.2f} s"
 
 
+def percent(fraction):
+    return f"{fraction:.0%}" if fraction else "-"
+
+
 def head():
     peers = "".join(f"{name:>14}" for name in PEERS)
     print(f"{'':<13}{'':<5}{'thr':>3}{'lhost':>10}{'':<6}{peers}{'ratio':>8}{'target':>7}{'':>6}{'memory':>8}{'':>6}"
-          f"{'of peak':>9}")
+          f"{'of peak':>9}{'of product':>12}")
 
 
 def line(result):
@@ -51,8 +54,7 @@ def line(result):
               f"{result['memory_ratio']:>7.2f}x{result['memory_ratio'] / MEMORY_TARGET - 1:>+6.0%}", end="")
     else:
         print(f"{'-':>8}{'':>7}{'':>6}{'-':>8}{'':>6}", end="")
-    if result.get("fraction_of_peak"):
-        print(f"{result['fraction_of_peak']:>9.0%}", end="")
+    print(f"{percent(result['fraction_of_peak']):>9}{percent(result['fraction_of_product']):>12}", end="")
     print(flush=True)
     for name, contender in contenders.items():
         if "missing" in contender:
@@ -66,12 +68,13 @@ def legend():
     print(f"""
 lhost ... lightning: median time of a step; ± half the range of the rounds' medians; * the fastest peer. ratio: its time
 over lhost's, and how far that is above or below its target. memory: lhost's peak over that of the leanest peer, target
-{MEMORY_TARGET}. of peak: products and convolutions of a step over what the processor can do.""")
+{MEMORY_TARGET}. of peak: products and convolutions of a step over what the processor can do; of product: over what the
+best product of large matrices reaches.""")
 
 
 def markdown(results):
     """The README's table."""
-    print("| training step | threads | lhost | fastest of PyTorch | Lightning | peak memory | of peak |")
+    print("| training step | threads | lhost | fastest of PyTorch | Lightning | peak memory | of peak, of product |")
     print("|---|---|---|---|---|---|---|")
     for result in results:
         if "ratio" not in result:
@@ -81,7 +84,7 @@ def markdown(results):
         precision = ", bfloat16" if result["precision"] != "32" else ""
         against = f"{time(lightning)}, {lightning['step_us'] / ours['step_us']:.1f} x" if lightning else "-"
         leanest = min(peer["peak_mib"] for peer in measured(result, PEERS).values())
-        fraction = f"{result['fraction_of_peak']:.0%}" if result["fraction_of_peak"] else "-"
         print(f"| {result['model']}{precision} | {result['threads']} | {time(ours)} | {time(best)} "
               f"({PEERS[result['best']]}), {result['ratio']:.1f} x | {against} "
-              f"| {ours['peak_mib']:.0f} MiB, PyTorch {leanest:.0f} | {fraction} |")
+              f"| {ours['peak_mib']:.0f} MiB, PyTorch {leanest:.0f} "
+              f"| {percent(result['fraction_of_peak'])}, {percent(result['fraction_of_product'])} |")
