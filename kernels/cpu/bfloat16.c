@@ -42,12 +42,8 @@ static void ask(bool *has_tiles, bool *has_pairs) {
         *has_tiles && *has_pairs && syscall(SYS_arch_prctl, PERMISSION_REQUEST, TILE_DATA) == 0;
 }
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* Tiles that hold each number once, or its two parts. */
-static int64_t parts_of(lh__products products) {
+static int64_t halves_of(lh__products products) {
     return products == LH__PRODUCTS_BF16X3 ? 2 : 1;
 }
 
@@ -159,7 +155,7 @@ static void lay_tile(char *to, const lh__bf16_side *s, int64_t first, int64_t n,
 static void lay_strip(char *to, const lh__bf16_side *s, int64_t first, int64_t k, int64_t step,
                       int64_t step_end, bool turned, lh__products products) {
     for (; step < step_end; step++)
-        for (int part = 0; part < parts_of(products); part++)
+        for (int part = 0; part < halves_of(products); part++)
             for (int64_t i = first; i < first + STRIP; i += SIDE, to += TILE_BYTES)
                 lay_tile(to, s, i, s->n - i, step * STEP, k - step * STEP, turned, part);
 }
@@ -345,7 +341,7 @@ const lh__bf16_unit *lh__bf16_unit_here(void) {
 lh__bf16_run lh__bf16_run_of(lh__products products, bool flipped, int64_t steps) {
     const int64_t part = 2 * TILE_BYTES;
     lh__bf16_run run = {
-        .steps = steps, .step = parts_of(products) * part, .products = 1, .rows = STRIP};
+        .steps = steps, .step = halves_of(products) * part, .products = 1, .rows = STRIP};
 
     if (products == LH__PRODUCTS_BF16X3) {
         run.products = 3;
@@ -404,7 +400,7 @@ lh__bf16_product lh__bf16_product_of(const lh__gemm *g) {
         p.rows = b, p.columns = a;
     p.row_strips = (p.rows.n + STRIP - 1) / STRIP;
     p.column_strips = (p.columns.n + STRIP - 1) / STRIP;
-    p.strip_bytes = steps * 2 * TILE_BYTES * parts_of(g->products);
+    p.strip_bytes = steps * 2 * TILE_BYTES * halves_of(g->products);
     return p;
 }
 
@@ -484,7 +480,7 @@ void lh__bf16_multiply(const lh__bf16_product *p, int64_t i, int64_t i_end, int6
 void lh__bf16_gemm(const lh__gemm *g) {
     _Alignas(64) char laid[2 * GEMM_STRIPS * DEPTH_STEPS * 2 * TILE_BYTES];
     const int64_t side = GEMM_STRIPS * STRIP;
-    const int64_t depth = DEPTH_STEPS * STEP / parts_of(g->products);
+    const int64_t depth = DEPTH_STEPS * STEP / halves_of(g->products);
 
     for (int64_t i = 0; i < g->m; i += side)
         for (int64_t j = 0; j < g->n; j += side)

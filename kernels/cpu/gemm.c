@@ -64,19 +64,11 @@ enum {
  * and then has too few registers for both. */
 #define OPAQUE(address) __extension__({ __asm__("" : "+r"(address)); })
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* The length of equal parts of n, at most `most` each but for rounding up to `step`. */
 static int64_t part_of(int64_t n, int64_t most, int64_t step) {
     int64_t count = (n + most - 1) / most;
 
     return ((n + count - 1) / count + step - 1) / step * step;
-}
-
-static int64_t parts(int64_t n, int64_t size) {
-    return (n + size - 1) / size;
 }
 
 /* Memory that is wanted soon: runs of bytes, `stride` apart. */
@@ -88,7 +80,7 @@ typedef struct ahead {
 
 /* To be fetched in so many turns. */
 static void spread(ahead *x, int64_t turns) {
-    x->lines = parts(x->runs * parts(x->bytes, LINE), turns);
+    x->lines = parts_of(x->runs * parts_of(x->bytes, LINE), turns);
 }
 
 static void fetch(ahead *x) {
@@ -138,16 +130,17 @@ void ISA(gemm_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *col
         *rows = *columns = BF16_SIDE;
         return;
     }
-    while (parts(wide, across) * parts(tall, along) < JOB_TILES && across > LAID_PANELS * panel)
+    while (parts_of(wide, across) * parts_of(tall, along) < JOB_TILES &&
+           across > LAID_PANELS * panel)
         across = part_of(across, (across + 1) / 2, panel);
-    if (flipped && parts(wide, across) * parts(tall, along) < wanted)
+    if (flipped && parts_of(wide, across) * parts_of(tall, along) < wanted)
         across = panel;
-    while (parts(wide, across) * parts(tall, along) < least(wanted, JOB_TILES) &&
+    while (parts_of(wide, across) * parts_of(tall, along) < least(wanted, JOB_TILES) &&
            along > LEAST_ROWS)
         along = part_of(along, (along + 1) / 2, MOST_ROWS);
-    while (parts(wide, across) * parts(tall, along) < 2 && across > panel)
+    while (parts_of(wide, across) * parts_of(tall, along) < 2 && across > panel)
         across = part_of(across, (across + 1) / 2, panel);
-    while (parts(wide, across) * parts(tall, along) < 2 && along > MOST_ROWS)
+    while (parts_of(wide, across) * parts_of(tall, along) < 2 && along > MOST_ROWS)
         along = part_of(along, (along + 1) / 2, MOST_ROWS);
     *rows = flipped ? across : along;
     *columns = flipped ? along : across;
@@ -198,9 +191,9 @@ void ISA(gemm_laid_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t
     const int64_t panel = VECTORS * LH__VECTOR_BYTES / size;
     int64_t tall = part_of(g->m, GROUP_ROWS, 1), wide = g->n;
 
-    while (parts(g->m, tall) * parts(g->n, wide) < LAID_JOB_TILES && wide > 2 * LEAST_COLUMNS)
+    while (parts_of(g->m, tall) * parts_of(g->n, wide) < LAID_JOB_TILES && wide > 2 * LEAST_COLUMNS)
         wide = part_of(wide, (wide + 1) / 2, panel);
-    while (parts(g->m, tall) * parts(g->n, wide) < LAID_JOB_TILES && tall > LEAST_GROUP)
+    while (parts_of(g->m, tall) * parts_of(g->n, wide) < LAID_JOB_TILES && tall > LEAST_GROUP)
         tall = part_of(g->m, (tall + 1) / 2, 1);
     *rows = tall, *columns = wide;
 }
@@ -213,17 +206,17 @@ bool ISA(gemm_is_laid)(const lh__gemm *g) {
 size_t ISA(gemm_room)(const lh__gemm *g, int64_t size) {
     const int64_t panel = VECTORS * LH__VECTOR_BYTES / size;
 
-    return (size_t)(parts(g->n, panel) * panel * g->k * size);
+    return (size_t)(parts_of(g->n, panel) * panel * g->k * size);
 }
 
 int64_t ISA(gemm_lay_parts)(const lh__gemm *g, int64_t size) {
     const int64_t panel = VECTORS * LH__VECTOR_BYTES / size;
 
-    return parts(g->n, PANELS * panel) * parts(g->k, part_of(g->k, DEPTH, DEPTH_STEP));
+    return parts_of(g->n, PANELS * panel) * parts_of(g->k, part_of(g->k, DEPTH, DEPTH_STEP));
 }
 
 void ISA(gemm_lay_out)(const lh__gemm *g, int64_t size, void *panels, int64_t part) {
-    const int64_t depth = part_of(g->k, DEPTH, DEPTH_STEP), count = parts(g->k, depth);
+    const int64_t depth = part_of(g->k, DEPTH, DEPTH_STEP), count = parts_of(g->k, depth);
     const int64_t p = part / count * PANELS, k0 = part % count * depth, n = least(g->k - k0, depth);
 
     if (size == sizeof(float))

@@ -18,10 +18,6 @@ enum {
     AHEAD = 64,                    /* elements of a plane that are fetched before they are turned */
 };
 
-static inline int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
-
 static inline vector_f32 load(const float *from) {
     return *(const vector_f32 *)from;
 }

@@ -146,10 +146,6 @@ static void multiply_by_blas(const product *p, const lh__gemm *g) {
                        (int)g->c_row);
 }
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 static void run_tile(const product *p, int64_t tile) {
     int64_t column = tile % p->tiles_n * p->tile_n, rest = tile / p->tiles_n;
     int64_t row = rest % p->tiles_m * p->tile_m, batch = rest / p->tiles_m;

@@ -83,14 +83,6 @@ struct walk {
     bool relu, is_back;
 };
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t parts_of(int64_t n, int64_t size) {
-    return (n + size - 1) / size;
-}
-
 /* The element at which slot `slot` of a row begins; rows have `slots`. */
 static int64_t place_of(const walk *w, int64_t slots, int64_t step, int64_t row, int64_t slot) {
     return ((step * w->n + row) * slots + slot) * w->hidden;

@@ -23,10 +23,6 @@ typedef struct sweep {
     lh__products products; /* F32 or what operands are rounded to */
 } sweep;
 
-static inline int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 static inline int64_t floor_div(int64_t a, int64_t b) {
     return a / b - (a % b < 0);
 }

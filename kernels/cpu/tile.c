@@ -33,8 +33,9 @@ void lh__for_ranges(lh__pool *pool, int64_t n, int64_t grain, lh__range_fn *fn, 
 double lh__sum_ranges(lh__pool *pool, int64_t n, int64_t grain, lh__range_sum *fn,
                       const void *arg) {
     double sums[LH__SUM_TILES], total = 0;
-    int64_t least = (n + LH__SUM_TILES - 1) / LH__SUM_TILES, tiles;
-    ranges r = {.n = n, .size = least > grain ? least : grain, .sum = fn, .sums = sums, .arg = arg};
+    int64_t smallest = parts_of(n, LH__SUM_TILES), tiles;
+    ranges r = {
+        .n = n, .size = smallest > grain ? smallest : grain, .sum = fn, .sums = sums, .arg = arg};
 
     if (n <= 0)
         return 0;

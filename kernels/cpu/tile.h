@@ -14,6 +14,19 @@ enum {
     LH__MAX_OPERANDS = 3, /* inputs of an elementwise operator */
 };
 
+static inline int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* How many parts of `size` cover n. */
+static inline int64_t parts_of(int64_t n, int64_t size) {
+    return (n + size - 1) / size;
+}
+
+static inline int64_t round_up(int64_t n, int64_t to) {
+    return parts_of(n, to) * to;
+}
+
 /* Runs fn on ranges of at least `grain` units that cover [0, n). */
 typedef void lh__range_fn(const void *arg, int64_t begin, int64_t end);
 void lh__for_ranges(lh__pool *pool, int64_t n, int64_t grain, lh__range_fn *fn, const void *arg);

@@ -82,7 +82,7 @@ typedef struct part {
 } part;
 
 /* How many parts unit `unit` has; their first. */
-static int64_t parts_of(const source *s, int64_t unit, part *first) {
+static int64_t parts_in(const source *s, int64_t unit, part *first) {
     if (s->images > 1) {
         *first = (part){unit * s->images, 0, s->tile_rows};
         return least(s->images, s->batch - unit * s->images);
@@ -131,7 +131,7 @@ tiles_of(float *to, int64_t row, int64_t step, const source *s, int64_t unit, in
     int64_t tiles = 0, n;
     part at;
 
-    n = parts_of(s, unit, &at);
+    n = parts_in(s, unit, &at);
     for (int64_t k = 0; k < n; k++, at.image++, tiles += at.rows * s->across) {
         const window w = {2 * at.row - pad[0], -pad[1], 2 * at.rows + more, columns};
 
@@ -305,7 +305,7 @@ static void winograd_unit(void *arg, int64_t unit) {
                 panel_rows(tiles, (lanes + WIDTH - 1) / WIDTH, least(DEPTH, from_c - c),
                            v + point * v_step + c, row, list, u + c * PANEL, PANEL,
                            m + point * m_step, PANEL, c > 0);
-        n = parts_of(s, unit, &at);
+        n = parts_in(s, unit, &at);
         for (int64_t k = 0; k < n; k++, at.image++, tile += at.rows * s->across)
             put_results(w, &at, panel, m + tile * PANEL, m_step, windows);
     }
