@@ -9,6 +9,11 @@
  *
  * Invariants: what a unit of work does depends on shapes alone, and so does the order of its sums;
  * at most DEPTH products are added before the sum goes to memory.
+ *
+ * Next, for tests/bench/versus's resnet18 in bfloat16, whose products run at the processor's peak
+ * for two thirds of a step: a source could be rounded to pairs as it is turned, instead of in a pass
+ * of its own; both gradients could share one turning of the gradient that comes in; and a plan could
+ * keep what lies between two convolutions with channels side by side.
  */
 #include "kernels/cpu/channels.h"
 
