@@ -7,11 +7,17 @@
 #ifndef LH_KERNELS_CPU_CHANNELS_WINDOW_H
 #define LH_KERNELS_CPU_CHANNELS_WINDOW_H
 
+#include "kernels/cpu/bfloat16.h"
 #include "kernels/cpu/lanes.h"
 #include "kernels/cpu/round.h"
 #include "kernels/cpu/sweep.h"
 
-enum { WINDOW = 1 << 17 }; /* elements of the source in a unit */
+enum {
+    DEPTH = 128,      /* of a sum */
+    WINDOW = 1 << 17, /* elements of the source in a unit */
+    POSITIONS = 512,  /* of the destination in a unit, but at least a row */
+    MOST_TAPS = 64,   /* of a kernel */
+};
 
 /* A unit is a run of whole images, or some rows of one. */
 typedef struct cuts {
@@ -93,6 +99,19 @@ static void fill_window(float *x, const float *data, const sweep *s, const cuts 
                 planes_to_lanes(x + k, elements, &p, &w);
         }
     lh__round_f32(x - at->images * size, at->images * size, s->products, 0);
+}
+
+/* The unit for elements that are pairs; NULL: none, or operands are not in bfloat16, or there is
+ * but one of the `channels`. */
+static inline const lh__bf16_unit *unit_of_pairs(lh__products products, int64_t channels) {
+#ifdef LH__HAS_BF16
+    const lh__bf16_unit *unit = lh__bf16_unit_here();
+    const bool is_for_it = products == LH__PRODUCTS_BF16 && channels > 1;
+
+    return unit && unit->panels && is_for_it ? unit : NULL;
+#else
+    return NULL;
+#endif
 }
 
 #endif

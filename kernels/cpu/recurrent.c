@@ -9,9 +9,9 @@
  * Invariant: cuts follow from the shape alone, and a row's sums run over k in order wherever it is
  * cut. Contiguous operands of one real dtype; others go to the oracle.
  *
- * Next, for tests/bench/versus's char-lstm: the way back could leave its gradients to the gates laid
- * out for the product that makes W_hh's gradient, which turns them again, and h where that product
- * reads it, which is copied now; and sum b_hh's gradient on the way.
+ * Next, for tests/bench/versus's char-lstm: the way back could leave its gradients to the gates
+ * laid out for the product that makes W_hh's gradient, which turns them again, and h where that
+ * product reads it, which is copied now; and sum b_hh's gradient on the way.
  */
 #include "kernels/cpu/bfloat16.h"
 #include "kernels/cpu/gemm.h"
