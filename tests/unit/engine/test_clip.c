@@ -40,7 +40,7 @@ Test(clip, norm_over_runs) {
     lh__param *p[20];
 
     for (int i = 0; i < 20; i++) {
-        char name[8];
+        char name[16];
 
         snprintf(name, sizeof name, "p%d", i);
         p[i] = add_param(t, name, i % 5 == 1 ? LH_F32 : LH_F64, 1 + i * 7 % 40, 0);

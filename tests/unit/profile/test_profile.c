@@ -109,7 +109,7 @@ Test(profile, phases_do_not_overlap) {
 
 /* What is recorded is what was asked for, however many names there are; none is lost. */
 Test(profile, more_names_than_rows) {
-    static char names[5000][8];
+    static char names[5000][16];
     lh__profile *p = lh__profile_new(0);
     lh__lane *lane = lh__profile_lane(p, "Training thread");
     double number[3], calls = 0;
