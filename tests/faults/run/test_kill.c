@@ -60,14 +60,17 @@ static int run_and_kill(const char *root, int i, double seconds) {
 
 Test(kill, killed_runs_end_as_the_undisturbed_one) {
     int kills = count_of("LHOST_TEST_KILLS", 50), ended, survivors = 0, lives = 0;
-    double first = time_to_checkpoint();
+    double reach = 2 * time_to_checkpoint();
     char root[24] = "life_0";
 
     cr_assert_eq(run(TRAIN "--default_root_dir whole"), 0, "%s", said());
     for (int i = 0; i < kills;) {
-        ended = run_and_kill(root, i, draw() * 2 * first);
+        ended = run_and_kill(root, i, draw() * reach);
         if (ended == -SIGKILL) {
-            survivors += count_checkpoints(root) > 0;
+            const int survived = count_checkpoints(root) > 0;
+
+            survivors += survived;
+            reach *= survived ? 1 : 1.2; /* others may have begun to use the machine */
             i++;
             continue;
         }
