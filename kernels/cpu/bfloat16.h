@@ -51,6 +51,16 @@ int lh__bf16_units(const lh__bf16_unit *out[2]);
 /* The fastest, NULL if there is none; it is looked for once. Any thread. */
 const lh__bf16_unit *lh__bf16_unit_here(void);
 
+/* The unit that takes operands so; NULL: none, or they are not in bfloat16. */
+static inline const lh__bf16_unit *lh__bf16_unit_for(lh__products products) {
+#ifdef LH__HAS_BF16
+    return products == LH__PRODUCTS_BF16 || products == LH__PRODUCTS_BF16X3 ? lh__bf16_unit_here()
+                                                                            : NULL;
+#else
+    return NULL;
+#endif
+}
+
 /* All rows; both numbers' first parts, or, with LH__PRODUCTS_BF16X3: high by high, high by low, low
  * by high, where high and low are a's first. */
 lh__bf16_run lh__bf16_run_of(lh__products products, bool flipped, int64_t steps);

@@ -26,9 +26,8 @@ typedef struct weight_grad {
     int64_t large_blocks, small_blocks, large_block, small_block; /* how many; channels of one */
     int64_t shares;
     const lh__panel_fns *products;
-    const lh__bf16_unit
-        *pairs;            /* NULL: summands are positions, else pairs of a line's neighbours */
-    int64_t line, summand; /* positions of a line, and of a summand: a multiple */
+    const lh__bf16_unit *pairs; /* NULL: summands are positions, else pairs of neighbours */
+    int64_t line, summand;      /* positions of a line, and of a summand: a multiple */
     rooms rooms;
 } weight_grad;
 
@@ -81,7 +80,8 @@ static int64_t next_position(const weight_grad *w) {
     return w->s.step[2] * w->large_block;
 }
 
-/* The window of a part's large side, and with `next` behind it, channels [l0, l0 + large). */
+/* The window of a part's large side, channels [l0, l0 + large); in pairs each position is one with
+ * the next. */
 static void take_large(const weight_grad *w, const part *at, int64_t l0, int64_t large, float *x) {
     const int64_t size = window_size(&w->c, w->large_block), next = next_position(w);
 

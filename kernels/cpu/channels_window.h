@@ -104,14 +104,9 @@ static void fill_window(float *x, const float *data, const sweep *s, const cuts 
 /* The unit for elements that are pairs; NULL: none, or operands are not in bfloat16, or there is
  * but one of the `channels`. */
 static inline const lh__bf16_unit *unit_of_pairs(lh__products products, int64_t channels) {
-#ifdef LH__HAS_BF16
-    const lh__bf16_unit *unit = lh__bf16_unit_here();
-    const bool is_for_it = products == LH__PRODUCTS_BF16 && channels > 1;
+    const lh__bf16_unit *unit = lh__bf16_unit_for(products);
 
-    return unit && unit->panels && is_for_it ? unit : NULL;
-#else
-    return NULL;
-#endif
+    return unit && unit->panels && channels > 1 ? unit : NULL;
 }
 
 #endif

@@ -109,15 +109,6 @@ static bool is_flipped(const lh__gemm *g, int64_t width) {
     return flipped < straight;
 }
 
-static bool is_for_bf16(const lh__gemm *g) {
-#ifdef LH__HAS_BF16
-    return (g->products == LH__PRODUCTS_BF16 || g->products == LH__PRODUCTS_BF16X3) &&
-           lh__bf16_unit_here();
-#else
-    return false;
-#endif
-}
-
 void ISA(gemm_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *columns) {
     const int64_t width = LH__VECTOR_BYTES / size, panel = VECTORS * width;
     const bool flipped = is_flipped(g, width);
@@ -126,7 +117,7 @@ void ISA(gemm_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *col
     int64_t across = least(wide, (flipped ? FLIPPED_PANELS : PANELS) * panel);
     int64_t along = part_of(tall, BLOCK_ROWS, MOST_ROWS);
 
-    if (is_for_bf16(g)) {
+    if (lh__bf16_unit_for(g->products)) {
         *rows = *columns = BF16_SIDE;
         return;
     }
@@ -175,7 +166,7 @@ void ISA(gemm_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *col
 
 void ISA(gemm_f32)(const lh__gemm *g) {
 #ifdef LH__HAS_BF16
-    if (is_for_bf16(g)) {
+    if (lh__bf16_unit_for(g->products)) {
         lh__bf16_gemm(g);
         return;
     }

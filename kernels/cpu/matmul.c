@@ -324,19 +324,10 @@ static bool multiply_in_panels(const product *p, lh__pool *pool) {
  * or in tiles, each laid out by itself. */
 typedef enum way { IN_STRIPS, IN_PANELS, BY_BLAS, IN_TILES } way;
 
-static bool is_for_unit(const product *p) {
-#ifdef LH__HAS_BF16
-    return (p->products == LH__PRODUCTS_BF16 || p->products == LH__PRODUCTS_BF16X3) &&
-           lh__bf16_unit_here();
-#else
-    return false;
-#endif
-}
-
 static way way_of(product *p) {
     const lh__gemm g = gemm_of(p, p->m, p->n);
 
-    if (p->batches == 1 && is_for_unit(p) && p->m * p->n * p->k >= LEAST_TO_CUT)
+    if (p->batches == 1 && lh__bf16_unit_for(p->products) && p->m * p->n * p->k >= LEAST_TO_CUT)
         return IN_STRIPS;
     if (is_for_blas(p))
         return BY_BLAS;

@@ -339,19 +339,11 @@ static source source_of(const lh__kernel_call *call, const lh__conv *g, const vo
     return s;
 }
 
-/* Whether there is a unit that makes up for the products that are saved. */
-static bool has_unit(lh__products products) {
-#ifdef LH__HAS_BF16
-    return products == LH__PRODUCTS_BF16 && lh__bf16_unit_here();
-#else
-    return false;
-#endif
-}
-
+/* A unit for bfloat16 makes up for the products that are saved. */
 bool ISA(winograd_takes)(const lh__kernel_call *call) {
     lh__conv g = lh__conv_of(call);
 
-    return call->out->dtype == LH_F32 && call->pool && !has_unit(rounding_of(call)) &&
+    return call->out->dtype == LH_F32 && call->pool && !lh__bf16_unit_for(rounding_of(call)) &&
            is_of_this_kind(&g);
 }
 

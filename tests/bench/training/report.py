@@ -60,8 +60,9 @@ def line(result):
         if "missing" in contender:
             print(f"    {name}: not measured: {contender['missing']}")
     for name, gap in result["loss_gaps"].items():
-        if not gap <= result["tolerance"]:
-            print(f"    {name}: its losses differ from lhost's by {gap:.2g}, more than {result['tolerance']}")
+        tolerance = result["tolerances"][name]
+        if not gap <= tolerance:
+            print(f"    {name}: its losses differ from lhost's by {gap:.2g}, more than {tolerance}")
 
 
 def legend():

@@ -80,6 +80,34 @@ Test(recurrent, agrees_on_shapes) {
               sizes[draw_below(5)], sizes[draw_below(5)], round % 10 ? CONTIGUOUS : STEPPED);
 }
 
+/* Weights of 1 + 2^-9, which is 1 in bfloat16, that pass each unit's whole number on to the next:
+ * every number is exact, in every step, and others than the rounded sums are wrong. */
+Test(recurrent, every_step_rounds_its_operands) {
+    enum { STEPS = 5, ROWS = 20, HIDDEN = 40 };
+    const int64_t x_shape[] = {STEPS, ROWS, HIDDEN}, state[] = {ROWS, HIDDEN};
+    const int64_t weight[] = {HIDDEN, HIDDEN};
+    lh__view x = operand(LH_F32, 3, x_shape, CONTIGUOUS), h = operand(LH_F32, 2, state, CONTIGUOUS);
+    lh__view w = operand(LH_F32, 2, weight, CONTIGUOUS), b = operand(LH_F32, 1, weight, CONTIGUOUS);
+    trial t = trial_of(LH_OP_RNN, 4, LH_F32, 3, x_shape);
+    lh__view y;
+
+    for (int64_t i = 0; i < lh__view_numel(&x); i++)
+        put(&x, i, (double)draw_below(3));
+    for (int64_t i = 0; i < lh__view_numel(&h); i++)
+        put(&h, i, (double)draw_below(3));
+    for (int64_t i = 0; i < HIDDEN * HIDDEN; i++)
+        put(&w, i, i % HIDDEN == (i / HIDDEN + 1) % HIDDEN ? 1 + 0x1p-9 : 0);
+    for (int64_t i = 0; i < HIDDEN; i++)
+        put(&b, i, 0);
+    t.in[0] = &x, t.in[1] = &h, t.in[2] = &w, t.in[3] = &b;
+    t.call.n_ints = 1, t.ints[0] = 1; /* relu */
+    t.call.products = LH__PRODUCTS_BF16;
+    expect_agreement(&t, "whole numbers");
+    y = run_trial(&t, lh__device_ref(), NULL);
+    for (int64_t i = 0; i < lh__view_numel(&y); i++)
+        cr_assert_eq(at(&y, i), floor(at(&y, i)));
+}
+
 /* Products of every kind; blocks of 16, 32 and more rows. */
 Test(recurrent, agrees_on_rounded_products) {
     static const lh__products products[] = {LH__PRODUCTS_BF16, LH__PRODUCTS_F16,
