@@ -6,29 +6,29 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { ROUNDS = 60, TURNS = 20000, SUMS = 16 };
+enum { ROUNDS = 60, TURNS = 20000, SUMS = 12 };
 
 #ifdef __x86_64__
 #include <immintrin.h>
 
-/* Turns of 16 independent multiply-adds; s[i] = s[i] x + x keeps all of them alive. */
-#define SUMS_16(_) \
-    _(0) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11) _(12) _(13) _(14) _(15)
+/* Turns of independent multiply-adds, as many as cover their latency and fit 16 registers with x;
+ * s[i] = s[i] x + x keeps all of them alive. */
+#define EACH_SUM(_) _(0) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8) _(9) _(10) _(11)
 /* Keeps the compiler from seeing that all of them are equal. */
 #define START(i) __asm__ volatile("" : "+v"(s##i));
 #define KEEP(i) __asm__ volatile("" ::"v"(s##i));
-#define LOOP(name, isa, type, set, multiply_add)                                   \
-    __attribute__((target(isa))) static void name(void) {                          \
-        type x = set(.5);                                                          \
-        type s0 = x, s1 = x, s2 = x, s3 = x, s4 = x, s5 = x, s6 = x, s7 = x;       \
-        type s8 = x, s9 = x, s10 = x, s11 = x, s12 = x, s13 = x, s14 = x, s15 = x; \
-                                                                                   \
-        SUMS_16(START)                                                             \
-        for (int k = 0; k < TURNS; k++) {                                          \
-            SUMS_16(multiply_add)                                                  \
-            __asm__ volatile("" : "+v"(x));                                        \
-        }                                                                          \
-        SUMS_16(KEEP)                                                              \
+#define LOOP(name, isa, type, set, multiply_add)                             \
+    __attribute__((target(isa))) static void name(void) {                    \
+        type x = set(.5);                                                    \
+        type s0 = x, s1 = x, s2 = x, s3 = x, s4 = x, s5 = x, s6 = x, s7 = x; \
+        type s8 = x, s9 = x, s10 = x, s11 = x;                               \
+                                                                             \
+        EACH_SUM(START)                                                      \
+        for (int k = 0; k < TURNS; k++) {                                    \
+            EACH_SUM(multiply_add)                                           \
+            __asm__ volatile("" : "+v"(x));                                  \
+        }                                                                    \
+        EACH_SUM(KEEP)                                                       \
     }
 #define F32_V4(i) s##i = _mm512_fmadd_ps(s##i, x, x);
 #define F64_V4(i) s##i = _mm512_fmadd_pd(s##i, x, x);
