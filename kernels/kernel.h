@@ -96,6 +96,8 @@ enum {
                               gradients of ATTENTION */
     LH__OP_LOOKED_UP,      /* (y, x, table, weight, index[, bias]): y, LINEAR of x, the rows of the
                               table that the index says; as a view that has its gradients */
+    LH__OP_SQUARES,        /* (x, contiguous[, total F64 0-d]): sum(x^2) + total, F64 0-d */
+    LH__OP_UPDATE,         /* an optimizer's update in place: update.h */
     LH__OP_LIMIT
 };
 
@@ -158,27 +160,6 @@ typedef struct lh__chain {
     lh__pool *pool;
 } lh__chain;
 
-/* One optimizer update over n contiguous elements of one dtype (F32 or F64): the formulas of
- * torch.optim's single-tensor code. State, NULL where the options do not need it:
- *
- *   SGD             state1 momentum buffer, set to the gradient at step 1
- *   Adam, AdamW     state1 exp_avg, state2 exp_avg_sq, state3 max_exp_avg_sq (amsgrad)
- *   RMSprop         state1 square_avg, state2 momentum buffer, state3 grad_avg (centered)
- *   Adagrad         state1 sum, begun at initial_accumulator by the caller
- *
- * `grad_scale` multiplies the gradient first (clipping); the gradient itself is left as it is.
- * `step` counts from 1. */
-typedef struct lh__update {
-    uint32_t kind; /* LH_SGD ... */
-    int32_t dtype;
-    int64_t n, step;
-    void *param, *state1, *state2, *state3;
-    const void *grad;
-    double grad_scale;
-    const lh_optimizer_options *options;
-    lh__pool *pool;
-} lh__update;
-
 typedef struct lh__device {
     const char *name;
     lh__kernel *const *kernels; /* indexed by operator, LH__OP_LIMIT of them; views have none */
@@ -193,11 +174,6 @@ typedef struct lh__device {
     void (*ready_link)(lh__link *link);
     void (*run_chain)(const lh__chain *chain);
     void (*run_links)(const lh__after *chain, int64_t begin, int64_t n);
-    void (*update)(const lh__update *u);
-    /* Over n contiguous elements, F32 or F64. */
-    double (*sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);
-    void (*scale)(int32_t dtype, void *x, int64_t n, double factor, lh__pool *pool);
-    void (*clamp)(int32_t dtype, void *x, int64_t n, double lo, double hi, lh__pool *pool);
 } lh__device;
 
 /* The oracle: portable C, every sum in double, one thread, written to be read. */

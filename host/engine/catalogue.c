@@ -23,9 +23,15 @@ const lh__row *lh__row_of(uint32_t op) {
 }
 
 const char *lh__op_name(uint32_t op) {
+    static const char *const own[LH__OP_LIMIT] = {[LH__OP_COPY] = "copy",
+                                                  [LH__OP_ADD_INTO] = "add_into",
+                                                  [LH__OP_SQUARES] = "squares",
+                                                  [LH__OP_UPDATE] = "update"};
     const lh__row *row = lh__row_of(op);
 
-    return row ? row->name : op == LH__OP_COPY ? "copy" : op == LH__OP_ADD_INTO ? "add_into" : "?";
+    if (row)
+        return row->name;
+    return op < LH__OP_LIMIT && own[op] ? own[op] : "?";
 }
 
 void lh__rows_fill(const lh__row **rows) {

@@ -8,6 +8,7 @@
 
 #include "engine/optimizer.h"
 #include "engine/state.h"
+#include "kernels/update.h"
 
 static int64_t count_of(const lh__engine *e, const lh_optimizer *opt) {
     return opt ? lh__optimizer_param_count(opt) : lh__param_count(e);
@@ -28,10 +29,40 @@ struct run {
     int64_t n;
 };
 
-static double run_squares(const lh__engine *e, const struct run *run) {
-    if (!run->first || run->n == 0)
-        return 0;
-    return e->device->sum_squares(run->first->grad.dtype, run->first->grad.data, run->n, e->pool);
+/* An F64 that a call will make. */
+static lh_tensor *number_to_come(lh__engine *e) {
+    lh_tensor *t = lh__tensor_alloc(e);
+
+    if (!t)
+        return NULL;
+    t->view = (lh__view){.dtype = LH_F64};
+    t->view.data = e->options.deferred ? lh__result(e, sizeof(double), &t->value)
+                                       : lh__arena_alloc(&e->arena, sizeof(double));
+    return t->view.data ? t : NULL;
+}
+
+/* total + the sum of the run's squares, an F64; total itself where there is nothing to add. */
+static lh_tensor *add_squares(lh__engine *e, const struct run *run, lh_tensor *total) {
+    const lh__view x = {.data = run->n ? run->first->grad.data : NULL,
+                        .dtype = run->n ? run->first->grad.dtype : LH_F32,
+                        .ndim = 1,
+                        .shape = {run->n},
+                        .stride = {1}};
+    const lh__view *in[] = {&x, total ? &total->view : NULL};
+    lh__kernel_call call = {.op = LH__OP_SQUARES, .n_in = total ? 2 : 1, .in = in, .pool = e->pool};
+    int32_t values[3] = {0};
+    lh_tensor *sum;
+
+    if (total && !run->n)
+        return total;
+    sum = number_to_come(e);
+    if (!sum)
+        return NULL;
+    if (total)
+        values[1] = total->value;
+    values[call.n_in] = sum->value;
+    call.out = &sum->view;
+    return lh__invoke(e, &call, values, 0) == LH_OK ? sum : NULL;
 }
 
 /* Appends p to the run when only a gap of placement (under 16 elements) lies between. */
@@ -44,37 +75,51 @@ static int extend(struct run *run, const lh__param *p) {
     return 1;
 }
 
-double lh__grad_norm(lh__engine *e, const lh_optimizer *opt) {
+lh_tensor *lh__grad_squares(lh__engine *e, const lh_optimizer *opt) {
     struct run run = {NULL, 0};
-    double sum = 0;
+    lh_tensor *total = NULL;
 
-    if (lh__settle(e) != LH_OK)
-        return NAN;
     for (int64_t i = 0, n = count_of(e, opt); i < n; i++) {
         const lh__param *p = graded(e, opt, i);
 
         if (!p || extend(&run, p))
             continue;
-        sum += run_squares(e, &run);
+        if (run.n && !(total = add_squares(e, &run, total)))
+            return NULL;
         run = (struct run){p, lh__view_numel(&p->grad)};
     }
-    return sqrt(sum + run_squares(e, &run));
+    return add_squares(e, &run, total);
+}
+
+double lh__grad_norm(lh__engine *e, const lh_optimizer *opt) {
+    lh_tensor *squares = lh__grad_squares(e, opt);
+
+    return squares ? sqrt(lh__item(e, squares)) : NAN;
+}
+
+/* An elementwise operator on each gradient, in place. A call that finds no memory shows when calls
+ * are run. */
+static void apply(lh__engine *e, const lh_optimizer *opt, uint32_t op, int32_t n_reals,
+                  const double *reals) {
+    for (int64_t i = 0, n = count_of(e, opt); i < n; i++) {
+        const lh__param *p = graded(e, opt, i);
+        const lh__view *in[] = {p ? &p->grad : NULL};
+
+        if (p)
+            lh__invoke(e,
+                       &(lh__kernel_call){.op = op,
+                                          .n_in = 1,
+                                          .n_reals = n_reals,
+                                          .in = in,
+                                          .out = &p->grad,
+                                          .reals = reals,
+                                          .pool = e->pool},
+                       (int32_t[]){0, 0}, 0);
+    }
 }
 
 void lh__grad_scale(lh__engine *e, const lh_optimizer *opt, double factor) {
-    for (int64_t i = 0, n = lh__settle(e) == LH_OK ? count_of(e, opt) : 0; i < n; i++) {
-        const lh__param *p = graded(e, opt, i);
-
-        if (p)
-            e->device->scale(p->grad.dtype, p->grad.data, lh__view_numel(&p->grad), factor,
-                             e->pool);
-    }
-}
-
-double lh__clip_coef(double norm, double max_norm) {
-    double coef = max_norm / (norm + 1e-6);
-
-    return coef > 1 ? 1 : coef;
+    apply(e, opt, LH_OP_MUL_SCALAR, 1, &factor);
 }
 
 double lh__clip_grad_norm(lh__engine *e, const lh_optimizer *opt, double max_norm) {
@@ -86,11 +131,5 @@ double lh__clip_grad_norm(lh__engine *e, const lh_optimizer *opt, double max_nor
 }
 
 void lh__clip_grad_value(lh__engine *e, const lh_optimizer *opt, double value) {
-    for (int64_t i = 0, n = lh__settle(e) == LH_OK ? count_of(e, opt) : 0; i < n; i++) {
-        const lh__param *p = graded(e, opt, i);
-
-        if (p)
-            e->device->clamp(p->grad.dtype, p->grad.data, lh__view_numel(&p->grad), -value, value,
-                             e->pool);
-    }
+    apply(e, opt, LH_OP_CLAMP, 2, (const double[]){-value, value});
 }

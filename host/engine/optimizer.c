@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "engine/state.h"
+#include "kernels/update.h"
 
 enum { N_STATES = 3, N_DTYPES = 2, ALIGNMENT = 64 };
 
@@ -41,6 +42,7 @@ struct lh_optimizer {
     lh_optimizer_options defaults; /* of groups to come */
     struct group *groups;
     struct member *members;
+    uint64_t updated; /* how many plans had run when it was last updated */
     struct state states[N_DTYPES][N_STATES];
 };
 
@@ -301,6 +303,7 @@ lh_optimizer *lh__optimizer_new(lh__engine *e, const lh_optimizer_options *o) {
     }
     opt->engine = e;
     opt->index = (int32_t)e->optimizers.count;
+    opt->updated = UINT64_MAX;
     opt->defaults = known(o);
     status = lh__optimizer_add_group(opt, o);
     if (status == LH_OK)
@@ -409,46 +412,77 @@ static int continues(const lh_optimizer *opt, const struct member *a, const stru
            (gap == 0 || gap_is_harmless(&opt->groups[a->group].options));
 }
 
-static void fill(int32_t dtype, void *x, int64_t n, double value) {
-    for (int64_t i = 0; i < n; i++)
-        if (dtype == LH_F64)
-            ((double *)x)[i] = value;
-        else
-            ((float *)x)[i] = (float)value;
+/* n elements from where a view begins. */
+static lh__view line(int32_t dtype, void *data, int64_t n) {
+    return (lh__view){
+        .data = data, .dtype = dtype, .ndim = 1, .shape = {data ? n : 0}, .stride = {1}};
 }
 
-/* Updates members [first, last], a run, whose step has been counted. */
-static void update_run(const lh_optimizer *opt, const struct member *first,
-                       const struct member *last, double grad_scale) {
+/* Updates members [first, last], a run. */
+static lh_status update_run(const lh_optimizer *opt, struct member *first, struct member *last,
+                            const lh__terms *terms) {
     const lh__param *p = first->param;
     const lh_optimizer_options *o = &opt->groups[first->group].options;
-    const lh__update u = {
-        .kind = o->kind,
-        .dtype = p->tensor.view.dtype,
-        .n = last->param->offset + numel(last->param) - p->offset,
-        .step = first->step,
-        .param = p->tensor.view.data,
-        .grad = p->grad.data,
-        .state1 = state_at(opt, first, 0),
-        .state2 = state_at(opt, first, 1),
-        .state3 = state_at(opt, first, 2),
-        .grad_scale = grad_scale,
-        .options = o,
-        .pool = opt->engine->pool,
-    };
+    const int64_t n = last->param->offset + numel(last->param) - p->offset;
+    const int32_t dtype = p->tensor.view.dtype;
+    const lh_tensor *numbers[] = {terms->guards[0], terms->guards[1],
+                                  terms->max_norm > 0 ? terms->squares : NULL};
+    lh__view param = line(dtype, p->tensor.view.data, n), views[LH__UPDATE_INPUTS];
+    const lh__view *in[LH__UPDATE_INPUTS];
+    int32_t values[LH__UPDATE_INPUTS + 1] = {0};
+    int64_t ints[LH__UPDATE_INTS];
+    double reals[LH__UPDATE_REALS];
 
-    if (o->kind == LH_ADAGRAD && u.step == 1)
-        fill(u.dtype, u.state1, u.n, o->initial_accumulator);
-    if (u.n > 0)
-        opt->engine->device->update(&u);
+    views[LH__UPDATE_GRAD] = line(dtype, p->grad.data, n);
+    for (int32_t k = 0; k < N_STATES; k++)
+        views[LH__UPDATE_STATE1 + k] = line(dtype, state_at(opt, first, k), n);
+    views[LH__UPDATE_STEPS] = line(LH_I64, &first->step, last - first + 1);
+    views[LH__UPDATE_STEPS].stride[0] = sizeof *first / sizeof first->step;
+    for (int32_t k = 0; k < 3; k++) {
+        views[LH__UPDATE_GUARD1 + k] = numbers[k] ? numbers[k]->view : line(dtype, NULL, 0);
+        values[LH__UPDATE_GUARD1 + k] = numbers[k] ? numbers[k]->value : 0;
+    }
+    for (int32_t k = 0; k < LH__UPDATE_INPUTS; k++)
+        in[k] = &views[k];
+    lh__update_write(o, terms->scale, terms->max_norm, ints, reals);
+    return lh__invoke(opt->engine,
+                      &(lh__kernel_call){.op = LH__OP_UPDATE,
+                                         .n_in = LH__UPDATE_INPUTS,
+                                         .n_ints = LH__UPDATE_INTS,
+                                         .n_reals = LH__UPDATE_REALS,
+                                         .in = in,
+                                         .out = &param,
+                                         .ints = ints,
+                                         .reals = reals,
+                                         .pool = opt->engine->pool},
+                      values, 0);
 }
 
-lh_status lh__optimizer_step(lh_optimizer *opt, double grad_scale) {
+/* The terms with tensors that can be asked for, and with the squares if they are needed. */
+static lh_status complete(const lh_optimizer *opt, lh__terms *terms) {
+    lh__engine *e = opt->engine;
+    lh_tensor **tensors[] = {&terms->squares, &terms->guards[0], &terms->guards[1]};
+    lh_status status = LH_OK;
+
+    if (terms->max_norm > 0 && !terms->squares && !(terms->squares = lh__grad_squares(e, opt)))
+        return LH_ENOMEM;
+    for (int32_t k = 0; k < 3 && status == LH_OK; k++)
+        if (*tensors[k] && (*tensors[k])->value)
+            status = lh__locate(e, *tensors[k]);
+    return status;
+}
+
+lh_status lh__optimizer_step(lh_optimizer *opt, const lh__terms *terms) {
     struct member *m = opt->members, *end = m + opt->n_members;
-    lh_status status = lh__settle(opt->engine);
+    lh__engine *e = opt->engine;
+    lh__terms all = *terms;
+    /* Which counts are equal is known once an earlier update has run. */
+    lh_status status = opt->updated == e->plans.runs ? lh__settle(e) : LH_OK;
 
     if (status == LH_OK)
         status = make_states(opt);
+    if (status == LH_OK)
+        status = complete(opt, &all);
     while (status == LH_OK && m < end) {
         struct member *first = m++;
 
@@ -456,12 +490,11 @@ lh_status lh__optimizer_step(lh_optimizer *opt, double grad_scale) {
             continue;
         while (m < end && continues(opt, m - 1, m))
             m++;
-        for (struct member *each = first; each < m; each++) {
-            each->step++;
-            lh__param_overwritten(opt->engine, each->param);
-        }
-        update_run(opt, first, m - 1, grad_scale);
+        for (struct member *each = first; each < m; each++)
+            lh__param_overwritten(e, each->param);
+        status = update_run(opt, first, m - 1, &all);
     }
+    opt->updated = e->plans.runs;
     return status;
 }
 

@@ -27,24 +27,32 @@ lh_status lh__optimizer_add_group(lh_optimizer *opt, const lh_optimizer_options 
 int64_t lh__optimizer_param_count(const lh_optimizer *opt);
 lh__param *lh__optimizer_param(const lh_optimizer *opt, int64_t i);
 
-/* One update with the gradients scaled by `grad_scale` (1, or what clipping gave). */
-lh_status lh__optimizer_step(lh_optimizer *opt, double grad_scale);
+/* What an update does to the gradients, which stay as they are, and what it hangs on. */
+typedef struct lh__terms {
+    double scale;         /* multiplies them */
+    double max_norm;      /* then clips them, as clip_grad_norm_ below; 0: not */
+    lh_tensor *squares;   /* lh__grad_squares of the optimizer, where it is known; else NULL */
+    lh_tensor *guards[2]; /* numbers; the update is left out where one is not finite; or NULL */
+} lh__terms;
+
+/* One update, put off like an operator. An update that is left out is not counted. */
+lh_status lh__optimizer_step(lh_optimizer *opt, const lh__terms *terms);
 void lh__optimizer_zero_grad(lh_optimizer *opt);
 
 /* Requires_grad off for the parameters of every other optimizer that are not in this one (on: 1);
  * back to what they were (on: 0). The last toggle counts: it undoes the one before. */
 void lh__optimizer_toggle(lh_optimizer *opt, int32_t on);
 
-/* 2-norm over the gradients of the optimizer's parameters (NULL: of all parameters). */
+/* The sum of squares, an F64 that may be pending, and the 2-norm over the gradients of the
+ * optimizer's parameters (NULL: of all parameters). NULL, NaN: an error. */
+lh_tensor *lh__grad_squares(lh__engine *e, const lh_optimizer *opt);
 double lh__grad_norm(lh__engine *e, const lh_optimizer *opt);
 
 /* Multiplies the gradients of the optimizer's parameters (NULL: of all parameters). */
 void lh__grad_scale(lh__engine *e, const lh_optimizer *opt, double factor);
 
 /* torch.nn.utils.clip_grad_norm_: scales gradients by max_norm / (norm + 1e-6) when that is below
- * 1. Returns the norm before. clip_grad_value_: clamps to [-value, value]. lh__clip_coef is the
- * factor alone, at most 1, for lh__optimizer_step to apply; NaN when the norm is. */
-double lh__clip_coef(double norm, double max_norm);
+ * 1. Returns the norm before. clip_grad_value_: clamps to [-value, value]. */
 double lh__clip_grad_norm(lh__engine *e, const lh_optimizer *opt, double max_norm);
 void lh__clip_grad_value(lh__engine *e, const lh_optimizer *opt, double value);
 

@@ -65,8 +65,8 @@ static lh_status check_loss(lh__trainer *t, const lh_tensor *loss) {
     return LH_OK;
 }
 
-/* The same of its value: after the backward pass, which is computed along with it, and before the
- * update. */
+/* The same of its value, once the step is computed. The update, which is computed along with it,
+ * has left the parameters alone where it is not finite (lh__terms.guards). */
 static lh_status check_value(lh__trainer *t) {
     double value = t->closure.loss ? lh__item(t->engine, t->closure.loss) : 0;
 
@@ -143,7 +143,7 @@ lh_status lh__run_closure(lh__trainer *t) {
         return lh__failed(t);
     if (t->names_end)
         lh__graph_end(t->engine);
-    return phase(t, "compute", check_value);
+    return LH_OK;
 }
 
 lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_value) {
@@ -157,9 +157,9 @@ lh_status lh__clip(lh__trainer *t, lh_optimizer *opt, double value, int32_t by_v
     return LH_OK;
 }
 
-/* Clips as the module or the options say. Clipping by norm leaves the gradients alone and gives the
- * factor that the update applies: no pass over them of its own. */
-static lh_status clip(lh__trainer *t, lh_optimizer *opt, double *scale) {
+/* Clips as the module or the options say. Clipping by norm leaves the gradients alone: the update
+ * applies it. */
+static lh_status clip(lh__trainer *t, lh_optimizer *opt, lh__terms *terms) {
     const lh__options *o = t->options;
 
     if (lh__module_has(t, LH__HOOK_configure_gradient_clipping))
@@ -169,24 +169,35 @@ static lh_status clip(lh__trainer *t, lh_optimizer *opt, double *scale) {
     if (strcmp(o->gradient_clip_algorithm, "value") == 0)
         lh__clip_grad_value(t->engine, opt, o->gradient_clip_val);
     else
-        *scale = lh__clip_coef(lh__grad_norm(t->engine, opt), o->gradient_clip_val);
+        terms->max_norm = o->gradient_clip_val;
     return LH_OK;
+}
+
+/* Whether anybody may see the gradients between the backward pass and the update. */
+static int are_seen(const lh__trainer *t) {
+    const lh__options *o = t->options;
+
+    return t->cast.hooks[LH__HOOK_on_before_optimizer_step].n > 0 ||
+           lh__module_has(t, LH__HOOK_configure_gradient_clipping) ||
+           (o->gradient_clip_val > 0 && strcmp(o->gradient_clip_algorithm, "value") == 0);
 }
 
 static lh_status step_optimizer(lh__trainer *t, lh_optimizer *opt) {
     int32_t is_manual = ((const lh_module *)t->cast.module->hooks)->manual_optimization;
     int32_t is_lost; /* scaled gradients of earlier batches, and no loss in this one: no update */
-    double scale = 1;
+    lh__terms terms = {.scale = 1};
 
     t->progress.optimizer_step.total.ready++;
     if (!is_manual && lh__run_closure(t) < 0)
         return lh__failed(t);
     is_lost = t->scaler.is_on && !is_manual && !t->closure.loss;
-    if (!is_lost)
+    if (!is_lost && are_seen(t))
         lh__scaler_unscale(t, opt);
     if (lh__call_optimizer(t, LH__HOOK_on_before_optimizer_step, opt) < 0 ||
-        (!is_manual && clip(t, opt, &scale) < 0) ||
-        (!is_lost && lh__scaler_may_step(t, opt) && lh__optimizer_step(opt, scale) != LH_OK))
+        (!is_manual && clip(t, opt, &terms) < 0))
+        return lh__failed(t);
+    terms.guards[0] = t->scaler.is_on ? NULL : t->closure.loss;
+    if (!is_lost && lh__scaler_may_step(t, opt, &terms) && lh__optimizer_step(opt, &terms) != LH_OK)
         return lh__failed(t);
     t->progress.optimizer_step.total.completed++;
     t->crumb->step = t->progress.optimizer_step.total.completed;
@@ -202,12 +213,10 @@ lh_status lh__step_optimizer(lh__trainer *t, lh_optimizer *opt) {
     return status;
 }
 
-/* One optimizer's part of a batch: the closure alone while accumulating, else the whole update. */
-static lh_status optimize(lh__trainer *t, lh_optimizer *opt) {
+/* The closure alone while accumulating, else the whole update. */
+static lh_status close_and_step(lh__trainer *t, lh_optimizer *opt) {
     lh__instance *m = t->cast.module;
 
-    t->closure.is_done = 0;
-    t->closure.loss = NULL;
     if (!lh__is_stepping_batch(t))
         return lh__run_closure(t);
     if (!lh__module_has(t, LH__HOOK_optimizer_step))
@@ -220,6 +229,13 @@ static lh_status optimize(lh__trainer *t, lh_optimizer *opt) {
                             "and backward never ran",
                             m->plugin->name);
     return LH_OK;
+}
+
+/* One optimizer's part of a batch. */
+static lh_status optimize(lh__trainer *t, lh_optimizer *opt) {
+    t->closure.is_done = 0;
+    t->closure.loss = NULL;
+    return close_and_step(t, opt) == LH_OK ? phase(t, "compute", check_value) : lh__failed(t);
 }
 
 /* Optimizers with a frequency take turns, each so many batches in a row; -1: all, every batch. */

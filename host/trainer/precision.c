@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { GROWTH_INTERVAL = 2000, MAX_OPTIMIZERS = 64 };
+enum { GROWTH_INTERVAL = 2000 };
 static const float init_scale = 65536, growth_factor = 2, backoff_factor = 0.5f;
 
 lh__products lh__precision_products(const lh__options *o) {
@@ -22,9 +22,9 @@ lh__products lh__precision_products(const lh__options *o) {
 lh_status lh__scaler_start(lh__trainer *t) {
     if (strcmp(t->options->precision, "16-mixed") != 0)
         return LH_OK;
-    if (lh__optimizer_count(t->engine) > MAX_OPTIMIZERS)
+    if (lh__optimizer_count(t->engine) > LH__SCALED_OPTIMIZERS)
         return lh__run_fail(t, LH_EUNSUPPORTED, "precision 16-mixed: more than %d optimizers",
-                            (int)MAX_OPTIMIZERS);
+                            (int)LH__SCALED_OPTIMIZERS);
     t->scaler = (lh__scaler){.is_on = 1, .scale = init_scale};
     return LH_OK;
 }
@@ -42,8 +42,12 @@ static uint64_t bit_of(const lh_optimizer *opt) {
     return UINT64_C(1) << lh__optimizer_index(opt);
 }
 
-/* As in torch, the reciprocal of the scale in f32 is what gradients are multiplied by. A sum of
- * squares in f64 of f32 is finite if and only if they all are. */
+/* As in torch, the reciprocal of the scale in f32 is what gradients are multiplied by. */
+static double inverse(const lh__scaler *s) {
+    return (float)(1 / (double)s->scale);
+}
+
+/* A sum of squares in f64 of f32 is finite if and only if they all are. */
 void lh__scaler_unscale(lh__trainer *t, lh_optimizer *opt) {
     lh__scaler *s = &t->scaler;
 
@@ -51,20 +55,43 @@ void lh__scaler_unscale(lh__trainer *t, lh_optimizer *opt) {
         return;
     s->unscaled |= bit_of(opt);
     s->is_due = 1;
-    lh__grad_scale(t->engine, opt, (float)(1 / (double)s->scale));
+    lh__grad_scale(t->engine, opt, inverse(s));
     if (!isfinite(lh__grad_norm(t->engine, opt))) {
         s->overflowed |= bit_of(opt);
         s->found_inf = 1;
     }
 }
 
-int32_t lh__scaler_may_step(lh__trainer *t, const lh_optimizer *opt) {
-    int32_t is_finite = !t->scaler.is_on || !(t->scaler.overflowed & bit_of(opt));
+/* Looks whether the gradients of an update that was put off are finite. */
+static void look(lh__trainer *t, int32_t optimizer) {
+    lh__scaler *s = &t->scaler;
 
-    if (t->scaler.is_on) {
-        t->scaler.unscaled &= ~bit_of(opt);
-        t->scaler.overflowed &= ~bit_of(opt);
-    }
+    if (s->squares[optimizer] && !isfinite(lh__item(t->engine, s->squares[optimizer])))
+        s->found_inf = 1;
+    s->squares[optimizer] = NULL;
+}
+
+/* The update divides the gradients, and does not happen unless they are finite. */
+static void put_off(lh__trainer *t, lh_optimizer *opt, lh__terms *terms) {
+    lh__scaler *s = &t->scaler;
+    const int32_t i = lh__optimizer_index(opt);
+
+    look(t, i);
+    s->is_due = 1;
+    s->squares[i] = lh__grad_squares(t->engine, opt);
+    lh__hold(t->engine, s->squares[i]);
+    terms->scale = inverse(s);
+    terms->squares = terms->guards[1] = s->squares[i];
+}
+
+int32_t lh__scaler_may_step(lh__trainer *t, lh_optimizer *opt, lh__terms *terms) {
+    lh__scaler *s = &t->scaler;
+    int32_t is_finite = !(s->overflowed & bit_of(opt));
+
+    if (s->is_on && !(s->unscaled & bit_of(opt)))
+        put_off(t, opt, terms);
+    s->unscaled &= ~bit_of(opt);
+    s->overflowed &= ~bit_of(opt);
     return is_finite;
 }
 
@@ -74,6 +101,8 @@ lh_status lh__scaler_update(lh__trainer *t) {
 
     if (!s->is_due)
         return LH_OK;
+    for (int32_t i = 0; i < lh__optimizer_count(t->engine); i++)
+        look(t, i);
     if (s->found_inf) {
         s->scale *= backoff_factor;
         s->tracker = 0;

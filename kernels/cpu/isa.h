@@ -96,10 +96,8 @@ void ISA(run_links)(const lh__after *chain, int64_t begin, int64_t n);
 int32_t ISA(matmul_runs_after)(const lh__kernel_call *call);
 const char *ISA(matmul_way)(const lh__kernel_call *call);
 
-void ISA(update)(const lh__update *u);
-double ISA(sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool);
-void ISA(scale)(int32_t dtype, void *x, int64_t n, double factor, lh__pool *pool);
-void ISA(clamp)(int32_t dtype, void *x, int64_t n, double lo, double hi, lh__pool *pool);
+lh__kernel ISA(squares);
+lh__kernel ISA(update);
 
 extern const lh__device ISA(device);
 

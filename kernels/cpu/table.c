@@ -105,6 +105,8 @@ static lh__kernel *const kernels[LH__OP_LIMIT] = {
     [LH__OP_DROPOUT_MASK] = ISA(dropout),
     [LH__OP_SUM_TO] = ISA(reduce),
     [LH__OP_ADD_INTO] = ISA(elementwise),
+    [LH__OP_SQUARES] = ISA(squares),
+    [LH__OP_UPDATE] = ISA(update),
     [LH__OP_GELU_GRAD] = ISA(elementwise),
     [LH__OP_SILU_GRAD] = ISA(elementwise),
     [LH__OP_LEAKY_RELU_GRAD] = ISA(elementwise),
@@ -169,8 +171,4 @@ const lh__device ISA(device) = {
     .ready_link = ISA(ready_link),
     .run_chain = ISA(run_chain),
     .run_links = ISA(run_links),
-    .update = ISA(update),
-    .sum_squares = ISA(sum_squares),
-    .scale = ISA(scale),
-    .clamp = ISA(clamp),
 };

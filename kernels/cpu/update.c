@@ -1,4 +1,4 @@
-/* update.c - the cpu device's optimizer updates and gradient clipping.
+/* update.c - the cpu device's optimizer updates and sums of squares.
  *
  * Invariant: one vectorised pass; hyper-parameters are combined in double, then used in the element
  * type. Squares are summed in double: an overflow of F32 does not hide in a gradient norm. Updates
@@ -6,21 +6,12 @@
  * on the way there, and a processor takes a hundred cycles for each operation with one. What is
  * lost is below 1e-37 of a state, in F32; results stay a function of the numbers alone.
  */
+#include "kernels/update.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/vmath.h"
 #include "kernels/denormal.h"
 
 enum { BLOCK = 1024 };
-
-/* A vector to be scaled by lo, clamped to [lo, hi], or summed. */
-typedef struct vector {
-    void *x;
-    double lo, hi;
-} vector;
-
-static double gradient_scale(const lh__update *u) {
-    return u->options->maximize ? -u->grad_scale : u->grad_scale;
-}
 
 #ifdef __FMA__
 static inline float fma_f32(float a, float b, float c) {
@@ -54,28 +45,23 @@ static void update_range(const void *arg, int64_t begin, int64_t end) {
     const bool flushed = lh__flushes_denormal();
 
     lh__flush_denormal(true);
-    rules[u->kind][u->dtype == LH_F64](u, begin, end);
+    rules[u->options.kind][u->dtype == LH_F64](u, begin, end);
     lh__flush_denormal(flushed);
 }
 
-void ISA(update)(const lh__update *u) {
-    lh__for_ranges(u->pool, u->n, LH__TILE, update_range, u);
+void ISA(update)(const lh__kernel_call *call) {
+    lh__update u;
+
+    if (!lh__update_read(call, &u))
+        return;
+    lh__for_ranges(call->pool, u.n, LH__TILE, update_range, &u);
+    lh__update_count(call);
 }
 
-double ISA(sum_squares)(int32_t dtype, const void *x, int64_t n, lh__pool *pool) {
-    vector v = {.x = (void *)(uintptr_t)x};
+void ISA(squares)(const lh__kernel_call *call) {
+    const lh__view *x = call->in[0];
+    const double sum = lh__sum_ranges(call->pool, lh__view_numel(x), LH__TILE,
+                                      x->dtype == LH_F64 ? squares_f64 : squares_f32, x->data);
 
-    return lh__sum_ranges(pool, n, LH__TILE, dtype == LH_F64 ? squares_f64 : squares_f32, &v);
-}
-
-void ISA(scale)(int32_t dtype, void *x, int64_t n, double factor, lh__pool *pool) {
-    vector v = {.x = x, .lo = factor};
-
-    lh__for_ranges(pool, n, LH__TILE, dtype == LH_F64 ? scale_f64 : scale_f32, &v);
-}
-
-void ISA(clamp)(int32_t dtype, void *x, int64_t n, double lo, double hi, lh__pool *pool) {
-    vector v = {.x = x, .lo = lo, .hi = hi};
-
-    lh__for_ranges(pool, n, LH__TILE, dtype == LH_F64 ? clamp_f64 : clamp_f32, &v);
+    *(double *)call->out->data = sum + (call->n_in > 1 ? *(const double *)call->in[1]->data : 0);
 }

@@ -121,15 +121,13 @@ static lh__kernel *const kernels[LH__OP_LIMIT] = {
     [LH__OP_AVG_POOL_GRAD] = lh__ref_avg_pool_grad,
     [LH__OP_ATTENTION] = lh__ref_attention,
     [LH__OP_ATTENTION_GRAD] = lh__ref_attention_grad,
+    [LH__OP_SQUARES] = lh__ref_squares,
+    [LH__OP_UPDATE] = lh__ref_update,
 };
 
 static const lh__device device = {
     .name = "ref",
     .kernels = kernels,
-    .update = lh__ref_update,
-    .sum_squares = lh__ref_sum_squares,
-    .scale = lh__ref_scale,
-    .clamp = lh__ref_clamp,
 };
 
 const lh__device *lh__device_ref(void) {

@@ -95,9 +95,7 @@ lh__kernel lh__ref_normal;
 lh__kernel lh__ref_bernoulli;
 lh__kernel lh__ref_dropout; /* DROPOUT DROPOUT_MASK */
 
-void lh__ref_update(const lh__update *u);
-double lh__ref_sum_squares(int32_t dtype, const void *x, int64_t n, lh__pool *pool);
-void lh__ref_scale(int32_t dtype, void *x, int64_t n, double factor, lh__pool *pool);
-void lh__ref_clamp(int32_t dtype, void *x, int64_t n, double lo, double hi, lh__pool *pool);
+lh__kernel lh__ref_squares;
+lh__kernel lh__ref_update;
 
 #endif

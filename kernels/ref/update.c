@@ -1,10 +1,12 @@
-/* update.c - the oracle's optimizer updates: torch.optim's single-tensor code, in double.
+/* update.c - the oracle's optimizer updates: torch.optim's single-tensor code, in double; and sums
+ * of squares.
  *
  * Invariant: an element is read once, computed in double, and rounded once when it is stored.
  */
 #include <math.h>
 
 #include "kernels/ref/ref.h"
+#include "kernels/update.h"
 
 /* One element's quantities; `step` counts from 1. */
 typedef struct element {
@@ -62,7 +64,7 @@ static void adagrad(element *e, const lh_optimizer_options *o, int64_t step) {
     double g = e->g + o->weight_decay * e->p;
     double lr = o->lr / (1 + (double)(step - 1) * o->lr_decay);
 
-    e->s1 += g * g;
+    e->s1 = (step == 1 ? o->initial_accumulator : e->s1) + g * g;
     e->p -= lr * g / (sqrt(e->s1) + o->eps);
 }
 
@@ -71,56 +73,44 @@ static rule *const rules[] = {
     [LH_RMSPROP] = rmsprop, [LH_ADAGRAD] = adagrad,
 };
 
-static lh__view line(int32_t dtype, const void *data, int64_t n) {
-    return (lh__view){
-        .data = (void *)(uintptr_t)data, .dtype = dtype, .ndim = 1, .shape = {n}, .stride = {1}};
+static double load_state(const lh__view *s, int64_t i) {
+    return s->data ? lh__load(s, i) : 0;
 }
 
-void lh__ref_update(const lh__update *u) {
-    lh__view p = line(u->dtype, u->param, u->n), g = line(u->dtype, u->grad, u->n);
-    lh__view s[3] = {line(u->dtype, u->state1, u->n), line(u->dtype, u->state2, u->n),
-                     line(u->dtype, u->state3, u->n)};
-    double scale = u->options->maximize ? -u->grad_scale : u->grad_scale;
+static void store_state(const lh__view *s, int64_t i, double value) {
+    if (s->data)
+        lh__store(s, i, value);
+}
 
-    for (int64_t i = 0; i < u->n; i++) {
-        element e = {.p = lh__load(&p, i),
-                     .g = lh__load(&g, i) * scale,
-                     .s1 = s[0].data ? lh__load(&s[0], i) : 0,
-                     .s2 = s[1].data ? lh__load(&s[1], i) : 0,
-                     .s3 = s[2].data ? lh__load(&s[2], i) : 0};
-        double state[3];
+void lh__ref_update(const lh__kernel_call *call) {
+    const lh__view *p = call->out, *g = call->in[LH__UPDATE_GRAD];
+    const lh__view *s1 = call->in[LH__UPDATE_STATE1], *s2 = call->in[LH__UPDATE_STATE2],
+                   *s3 = call->in[LH__UPDATE_STATE3];
+    lh__update u;
 
-        rules[u->kind](&e, u->options, u->step);
-        lh__store(&p, i, e.p);
-        state[0] = e.s1, state[1] = e.s2, state[2] = e.s3;
-        for (int k = 0; k < 3; k++)
-            if (s[k].data)
-                lh__store(&s[k], i, state[k]);
+    if (!lh__update_read(call, &u))
+        return;
+    for (int64_t i = 0; i < u.n; i++) {
+        element e = {.p = lh__load(p, i),
+                     .g = lh__load(g, i) * u.grad_scale,
+                     .s1 = load_state(s1, i),
+                     .s2 = load_state(s2, i),
+                     .s3 = load_state(s3, i)};
+
+        rules[u.options.kind](&e, &u.options, u.step);
+        lh__store(p, i, e.p);
+        store_state(s1, i, e.s1);
+        store_state(s2, i, e.s2);
+        store_state(s3, i, e.s3);
     }
+    lh__update_count(call);
 }
 
-double lh__ref_sum_squares(int32_t dtype, const void *x, int64_t n, lh__pool *pool) {
-    lh__view v = line(dtype, x, n);
+void lh__ref_squares(const lh__kernel_call *call) {
+    const lh__view *x = call->in[0];
     double sum = 0;
 
-    for (int64_t i = 0; i < n; i++)
-        sum += lh__load(&v, i) * lh__load(&v, i);
-    return sum;
-}
-
-void lh__ref_scale(int32_t dtype, void *x, int64_t n, double factor, lh__pool *pool) {
-    lh__view v = line(dtype, x, n);
-
-    for (int64_t i = 0; i < n; i++)
-        lh__store(&v, i, lh__load(&v, i) * factor);
-}
-
-void lh__ref_clamp(int32_t dtype, void *x, int64_t n, double lo, double hi, lh__pool *pool) {
-    lh__view v = line(dtype, x, n);
-
-    for (int64_t i = 0; i < n; i++) {
-        double e = lh__load(&v, i), low = e < lo ? lo : e;
-
-        lh__store(&v, i, low > hi ? hi : low);
-    }
+    for (int64_t i = 0, n = lh__view_numel(x); i < n; i++)
+        sum += lh__load(x, i) * lh__load(x, i);
+    lh__store(call->out, 0, sum + (call->n_in > 1 ? lh__load(call->in[1], 0) : 0));
 }

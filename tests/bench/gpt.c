@@ -116,7 +116,9 @@ static int step(const gpt *m, lh_optimizer *adamw, const int64_t *text, uint64_t
     x = linear(m, norm(m, x, m->ln_f), m->wte);
     x = call(m->e, LH_OP_RESHAPE, TENSORS(x), INTS(-1, VOCABULARY), 0, 0);
     loss = call(m->e, LH_OP_CROSS_ENTROPY, TENSORS(x, target), 0, NULL, 0, 0);
-    return lh__backward(m->e, loss, 1, 0) == LH_OK && lh__optimizer_step(adamw, 1) == LH_OK;
+    return lh__backward(m->e, loss, 1, 0) == LH_OK &&
+           lh__optimizer_step(adamw, &(lh__terms){.scale = 1}) == LH_OK &&
+           lh__settle(m->e) == LH_OK;
 }
 
 int main(int argc, char **argv) {

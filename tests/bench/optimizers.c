@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "kernels/kernel.h"
+#include "kernels/update.h"
 #include "tests/bench/timing.h"
 
 enum { ARRAYS = 4, WRITTEN = 3, TILE = 16384, ROUNDS = 30 };
@@ -41,37 +42,50 @@ static void add_up_tile(void *arg, int64_t tile) {
     add_up(p, begin, begin + TILE < p->n ? begin + TILE : p->n);
 }
 
+static lh__view line(float *x, int64_t n) {
+    return (lh__view){.data = x, .dtype = LH_F32, .ndim = 1, .shape = {n}, .stride = {1}};
+}
+
 /* The fastest of the rounds: the bare pass, Adam, the sum of squares. */
 static void measure(const pass *p, lh__pool *pool, double best[3]) {
     const lh_optimizer_options options = {
         .kind = LH_ADAM, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
-    const lh__device *device = lh__device_cpu();
-    double sum = 0;
+    lh__kernel *const *kernels = lh__device_cpu()->kernels;
+    int64_t steps = 0, ints[LH__UPDATE_INTS];
+    double sum = 0, squares, reals[LH__UPDATE_REALS];
+    const lh__view param = line(p->x[0], p->n), m = line(p->x[1], p->n), v = line(p->x[2], p->n),
+                   grad = line(p->x[3], p->n), none = {.ndim = 1},
+                   total = {.data = &squares, .dtype = LH_F64};
+    const lh__view count = {.data = &steps, .dtype = LH_I64, .ndim = 1, .shape = {1}};
+    const lh__view *in[LH__UPDATE_INPUTS] = {&grad, &m, &v, &none, &count, &none, &none, &none};
+    const lh__view *x[] = {&grad};
+    const lh__kernel_call update = {.op = LH__OP_UPDATE,
+                                    .n_in = LH__UPDATE_INPUTS,
+                                    .n_ints = LH__UPDATE_INTS,
+                                    .n_reals = LH__UPDATE_REALS,
+                                    .in = in,
+                                    .out = &param,
+                                    .ints = ints,
+                                    .reals = reals,
+                                    .pool = pool};
+    const lh__kernel_call norm = {
+        .op = LH__OP_SQUARES, .n_in = 1, .in = x, .out = &total, .pool = pool};
 
+    lh__update_write(&options, 1, 0, ints, reals);
     best[0] = best[1] = best[2] = INFINITY;
     for (int64_t round = 1; round <= ROUNDS; round++) {
-        const lh__update u = {.kind = LH_ADAM,
-                              .dtype = LH_F32,
-                              .n = p->n,
-                              .step = round,
-                              .param = p->x[0],
-                              .state1 = p->x[1],
-                              .state2 = p->x[2],
-                              .grad = p->x[3],
-                              .grad_scale = 1,
-                              .options = &options,
-                              .pool = pool};
         double times[4];
 
         for (int k = 0; k < ARRAYS; k++) /* numbers that neither grow nor become subnormal */
             for (int64_t i = 0; i < p->n; i++)
                 p->x[k][i] = 1e-3f * (float)(i % 97 + 1);
         for (int k = 0; k < 3; k++)
-            device->update(&u);
+            kernels[LH__OP_UPDATE](&update);
         times[0] = now_us();
-        device->update(&u);
+        kernels[LH__OP_UPDATE](&update);
         times[1] = now_us();
-        sum += device->sum_squares(LH_F32, p->x[3], p->n, pool);
+        kernels[LH__OP_SQUARES](&norm);
+        sum += squares;
         times[2] = now_us();
         lh__pool_run(pool, (p->n + TILE - 1) / TILE, add_up_tile, (void *)(uintptr_t)p);
         times[3] = now_us();

@@ -122,7 +122,6 @@ static bool layer_step(bench *b) {
 static bool char_lstm_step(bench *b) {
     lh__engine *e = b->e;
     lh_tensor *x, *y, *h, *c;
-    double norm;
 
     lh__step_begin(e, LH__PHASE_TRAIN, b->step++);
     lh__optimizer_zero_grad(b->adam);
@@ -140,8 +139,8 @@ static bool char_lstm_step(bench *b) {
     x = op(e, LH_OP_CROSS_ENTROPY, TENSORS(x, y), 0, NULL);
     if (lh__backward(e, x, 1, 0) != LH_OK)
         return false;
-    norm = lh__clip_grad_norm(e, b->adam, 5);
-    return isfinite(norm) && lh__optimizer_step(b->adam, 1) == LH_OK;
+    return lh__optimizer_step(b->adam, &(lh__terms){.scale = 1, .max_norm = 5}) == LH_OK &&
+           lh__settle(e) == LH_OK;
 }
 
 static lh__engine *new_engine(const lh__engine_options *options, lh__error *err) {

@@ -70,7 +70,7 @@ static int step(lh__engine *e, lh_optimizer *adam, const layer *l, const float *
     if (lh__backward(e, loss, 1, 0) != LH_OK)
         return 0;
     lh__graph_end(e);
-    return lh__optimizer_step(adam, 1) == LH_OK;
+    return lh__optimizer_step(adam, &(lh__terms){.scale = 1}) == LH_OK && lh__settle(e) == LH_OK;
 }
 
 int main(int argc, char **argv) {

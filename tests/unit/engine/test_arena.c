@@ -115,7 +115,7 @@ static double train(model *m, uint64_t step) {
     lh__params_zero_grad(e);
     cr_assert_eq(lh__backward(e, loss, 1.0, 0), LH_OK);
     lh__clip_grad_norm(e, m->adam, 1.0);
-    cr_assert_eq(lh__optimizer_step(m->adam, 1.0), LH_OK);
+    cr_assert_eq(lh__optimizer_step(m->adam, &(lh__terms){.scale = 1}), LH_OK);
     return lh__item(e, loss) + 0.0 * lh__item(e, hits);
 }
 

@@ -61,7 +61,7 @@ Test(optimizer, skips_parameters_without_gradient) {
 
     fill_grad(m.weight, 1);
     fill_grad(m.head, 1);
-    cr_assert_eq(lh__optimizer_step(opt, 1), LH_OK);
+    cr_assert_eq(lh__optimizer_step(opt, &(lh__terms){.scale = 1}), LH_OK);
     cr_expect_eq(value_at(m.bias, 0), 1, "neither updated nor decayed");
     cr_expect_lt(value_at(m.weight, 0), 1);
     cr_expect_lt(value_at(m.head, 0), 1);
@@ -84,7 +84,7 @@ Test(optimizer, counts_steps_per_parameter) {
         fill_grad(m.weight, 1);
         if (i >= 3)
             fill_grad(m.bias, 1);
-        lh__optimizer_step(opt, 1);
+        lh__optimizer_step(opt, &(lh__terms){.scale = 1});
     }
     lh__optimizer_visit(opt, 0, find_step, m.bias);
     cr_expect_eq(bias_step, 2);
@@ -96,7 +96,7 @@ Test(optimizer, scales_gradients) {
     lh_optimizer *opt = lh_sgd(m.c, .lr = 1);
 
     fill_grads(&m, 4);
-    lh__optimizer_step(opt, 0.125);
+    lh__optimizer_step(opt, &(lh__terms){.scale = 0.125});
     expect_values(&m, 0.5, 0.5, 0.5);
     cr_expect_eq(element(&m.weight->grad, 0), 4, "the gradient itself stays");
     training_end(m.t);
@@ -119,7 +119,7 @@ Test(optimizer, leaves_gaps_alone) {
     lh_optimizer *opt = lh_adam(m.c, .lr = 0.5, .eps = 0);
 
     fill_grads(&m, 1);
-    lh__optimizer_step(opt, 1);
+    lh__optimizer_step(opt, &(lh__terms){.scale = 1});
     expect_values(&m, 0.5, 0.5, 0.5);
     for (int64_t i = 5; i < 16; i++)
         cr_expect_eq(value_at(m.bias, i), 0);
@@ -136,7 +136,7 @@ Test(optimizer, updates_both_dtypes) {
     for (int i = 0; i < 2; i++) {
         fill_grad(a, 1);
         fill_grad(b, 1);
-        lh__optimizer_step(opt, 1); /* buffer 1, 1.5: -0.5, -0.75 */
+        lh__optimizer_step(opt, &(lh__terms){.scale = 1}); /* buffer 1, 1.5: -0.5, -0.75 */
     }
     cr_expect_eq(value_at(a, 19), -0.25);
     cr_expect_eq(value_at(b, 19), -0.25);
@@ -152,7 +152,7 @@ Test(optimizer, groups_have_their_own_rates) {
     cr_assert_eq(lh_param_group(m.c, opt, .params = "head.*", .lr = 0.25), LH_OK);
     cr_assert_eq(lh_param_group(m.c, opt, .params = "*.bias", .weight_decay = 0), LH_OK);
     fill_grads(&m, 1);
-    lh__optimizer_step(opt, 1);
+    lh__optimizer_step(opt, &(lh__terms){.scale = 1});
     expect_values(&m, 1 - 0.5 * 1.25, 1 - 0.5, 1 - 0.25 * 1.25);
     cr_expect_eq(lh_group_count(m.c, opt), 3);
     cr_expect_eq(lh_group_get(m.c, opt, 1, "weight_decay"), 0.25, "left out: the optimizer's");
@@ -199,9 +199,9 @@ Test(optimizer, touches_its_own_parameters_only) {
     lh_optimizer *b = lh_sgd(m.c, .params = "head.*", .lr = 0.25);
 
     fill_grads(&m, 1);
-    lh__optimizer_step(a, 1);
+    lh__optimizer_step(a, &(lh__terms){.scale = 1});
     expect_values(&m, 0.5, 0.5, 1);
-    lh__optimizer_step(b, 1);
+    lh__optimizer_step(b, &(lh__terms){.scale = 1});
     expect_values(&m, 0.5, 0.5, 0.75);
     cr_expect_eq(lh__optimizer_count(m.t->engine), 2);
     cr_expect_eq(lh__optimizer_at(m.t->engine, 1), b);
@@ -309,12 +309,12 @@ Test(optimizer, steps_without_allocating) {
     for (int i = 0; i < 4; i++) {
         fill_grads(&m, 1);
         allocations = 0;
-        lh__optimizer_step(opts[i], 1);
+        lh__optimizer_step(opts[i], &(lh__terms){.scale = 1});
         cr_expect_gt(allocations, 0, "the first step makes the state");
         allocations = 0;
         for (int step = 0; step < 3; step++) {
             lh__clip_grad_norm(m.t->engine, opts[i], 0.5);
-            lh__optimizer_step(opts[i], 0.5);
+            lh__optimizer_step(opts[i], &(lh__terms){.scale = 0.5});
         }
         cr_expect_eq(allocations, 0);
     }

@@ -103,7 +103,7 @@ static void pair_step(const struct pair *p, int i, const char *grads, size_t siz
         give_grad(p->a, grads + (size_t)i * size);
     if (i >= 2)
         give_grad(p->b, grads + (size_t)(i - 2) * size);
-    cr_assert_eq(lh__optimizer_step(p->opt, 1), LH_OK);
+    cr_assert_eq(lh__optimizer_step(p->opt, &(lh__terms){.scale = 1}), LH_OK);
     lh__optimizer_zero_grad(p->opt);
 }
 

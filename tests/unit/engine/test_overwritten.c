@@ -68,7 +68,7 @@ Test(overwritten, a_step_is_named) {
 
     cr_assert_not_null(opt, "%s", err.text);
     cr_assert_eq(lh__backward(e, loss, 1.0, 1), LH_OK);
-    cr_assert_eq(lh__optimizer_step(opt, 1.0), LH_OK);
+    cr_assert_eq(lh__optimizer_step(opt, &(lh__terms){.scale = 1}), LH_OK);
     expect_rejected(loss, "parameter w ");
     /* What is computed after the step is as good as ever. */
     cr_expect_eq(lh__backward(e, loss_of(w, bias), 1.0, 0), LH_OK, "%s", err.text);

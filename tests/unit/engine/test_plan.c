@@ -219,7 +219,7 @@ static void train(machine *m, uint64_t step) {
         lh__clip_grad_norm(m->e, NULL, 0.5);
     for (int32_t i = 0; i < 2; i++)
         if (draw(m, 3))
-            cr_assert_eq(lh__optimizer_step(m->optimizers[i], 1), LH_OK);
+            cr_assert_eq(lh__optimizer_step(m->optimizers[i], &(lh__terms){.scale = 1}), LH_OK);
     look(m, loss);
 }
 

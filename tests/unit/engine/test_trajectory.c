@@ -72,7 +72,7 @@ static double train_step(struct training *t, lh_optimizer *adam, lh__param **par
     x = op(t, LH_OP_LOG_SOFTMAX, 1, &x);
     x = op(t, LH_OP_NLL_LOSS, 2, (lh_tensor *[]){x, y});
     cr_assert_eq(lh__backward(t->engine, x, 1, 0), LH_OK, "%s", t->err.text);
-    cr_assert_eq(lh__optimizer_step(adam, 1), LH_OK);
+    cr_assert_eq(lh__optimizer_step(adam, &(lh__terms){.scale = 1}), LH_OK);
     return lh__item(t->engine, x);
 }
 

@@ -1,9 +1,10 @@
 /* test_update.c - optimizer updates against torch.optim's formulas, written out in double for one
- * parameter, and gradient clipping's helpers. */
+ * parameter; what they hang on; sums of squares. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
 
+#include "kernels/update.h"
 #include "operands.h"
 
 enum { N = 40003, STEPS = 4 };
@@ -100,7 +101,7 @@ static const lh_optimizer_options settings[] = {
     {.kind = LH_ADAGRAD, .lr = 0.1, .eps = 1e-10, .lr_decay = 0.1, .weight_decay = 0.1},
 };
 
-/* STEPS updates of n parameters on `device`; the result in p and the states. */
+/* STEPS updates of n parameters; the result in p and the states. */
 typedef struct run {
     lh__view p, g[STEPS], s1, s2, s3;
 } run;
@@ -130,26 +131,61 @@ static run copy_of(const run *from, int32_t dtype, int64_t n) {
     return r;
 }
 
-static void train(run *r, const lh__device *device, const lh_optimizer_options *o, lh__pool *pool) {
-    for (int step = 0; step < STEPS; step++) {
-        lh__update u = {.kind = o->kind,
-                        .dtype = r->p.dtype,
-                        .n = r->p.shape[0],
-                        .step = step + 1,
-                        .param = r->p.data,
-                        .grad = r->g[step].data,
-                        .grad_scale = 0.5,
-                        .options = o,
-                        .pool = pool};
+/* Inputs of an update; those that the options do not need are absent. */
+typedef struct inputs {
+    lh__view views[LH__UPDATE_INPUTS];
+    const lh__view *in[LH__UPDATE_INPUTS];
+} inputs;
 
-        if (o->kind != LH_SGD || o->momentum != 0)
-            u.state1 = r->s1.data;
-        if (o->kind == LH_ADAM || o->kind == LH_ADAMW || (o->kind == LH_RMSPROP && o->momentum > 0))
-            u.state2 = r->s2.data;
-        if (o->amsgrad || o->centered)
-            u.state3 = r->s3.data;
-        device->update(&u);
+static lh__view absent(void) {
+    return (lh__view){.ndim = 1, .stride = {1}};
+}
+
+static void begin_inputs(inputs *x, const run *r, const lh_optimizer_options *o, int64_t *steps) {
+    const bool adam = o->kind == LH_ADAM || o->kind == LH_ADAMW;
+
+    for (int k = 0; k < LH__UPDATE_INPUTS; k++)
+        x->views[k] = absent(), x->in[k] = &x->views[k];
+    if (o->kind != LH_SGD || o->momentum != 0)
+        x->views[LH__UPDATE_STATE1] = r->s1;
+    if (adam || (o->kind == LH_RMSPROP && o->momentum > 0))
+        x->views[LH__UPDATE_STATE2] = r->s2;
+    if (o->amsgrad || o->centered)
+        x->views[LH__UPDATE_STATE3] = r->s3;
+    x->views[LH__UPDATE_STEPS] =
+        (lh__view){.data = steps, .dtype = LH_I64, .ndim = 1, .shape = {2}, .stride = {2}};
+}
+
+static void update(const lh__device *device, const inputs *x, const lh__view *param,
+                   const lh_optimizer_options *o, double scale, double max_norm, lh__pool *pool) {
+    int64_t ints[LH__UPDATE_INTS];
+    double reals[LH__UPDATE_REALS];
+    const lh__kernel_call call = {.op = LH__OP_UPDATE,
+                                  .n_in = LH__UPDATE_INPUTS,
+                                  .n_ints = LH__UPDATE_INTS,
+                                  .n_reals = LH__UPDATE_REALS,
+                                  .in = x->in,
+                                  .out = param,
+                                  .ints = ints,
+                                  .reals = reals,
+                                  .pool = pool};
+
+    lh__update_write(o, scale, max_norm, ints, reals);
+    device->kernels[LH__OP_UPDATE](&call);
+}
+
+static void train(run *r, const lh__device *device, const lh_optimizer_options *o, lh__pool *pool) {
+    int64_t steps[] = {0, -7, 0}; /* of two members, with something between */
+    inputs x;
+
+    begin_inputs(&x, r, o, steps);
+    for (int step = 0; step < STEPS; step++) {
+        x.views[LH__UPDATE_GRAD] = r->g[step];
+        update(device, &x, &r->p, o, 0.5, 0, pool);
     }
+    cr_assert_eq(steps[0], STEPS);
+    cr_assert_eq(steps[1], -7);
+    cr_assert_eq(steps[2], STEPS);
 }
 
 static void check(int32_t dtype, int64_t n, const lh__device *device, const char *name) {
@@ -200,10 +236,75 @@ Test(update, threads_change_no_bit) {
     lh__pool_free(pool);
 }
 
-Test(update, gradient_norm_scale_and_clamp) {
+/* A guard that is not finite: nothing is written, nothing counted. */
+Test(update, waits_for_guards) {
+    const lh__device *devices[] = {lh__device_ref(), lh__device_cpu()};
+    const lh_optimizer_options o = {
+        .kind = LH_ADAM, .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    static const double values[] = {3, INFINITY, -INFINITY, NAN};
+    int64_t n = 17;
+
+    for (int d = 0; d < 2; d++)
+        for (int v = 0; v < 4; v++)
+            for (int guard = LH__UPDATE_GUARD1; guard <= LH__UPDATE_GUARD2; guard++) {
+                run first = start(LH_F32, n), r = copy_of(&first, LH_F32, n);
+                float value = (float)values[v];
+                int64_t steps[3] = {4, 4, 4};
+                inputs x;
+
+                begin_inputs(&x, &r, &o, steps);
+                x.views[LH__UPDATE_GRAD] = r.g[0];
+                x.views[guard] = (lh__view){.data = &value, .dtype = LH_F32};
+                update(devices[d], &x, &r.p, &o, 1, 0, NULL);
+                cr_assert_eq(steps[0], v ? 4 : 5);
+                cr_assert_eq(memcmp(r.p.data, first.p.data, (size_t)n * sizeof(float)) == 0, v > 0);
+                cr_assert_eq(at(&r.s1, 0) == 0, v > 0);
+            }
+}
+
+/* Scaled gradients are clipped to the norm that they have together. */
+Test(update, clips_to_a_norm) {
+    const lh__device *devices[] = {lh__device_ref(), lh__device_cpu()};
+    const lh_optimizer_options o = {.kind = LH_SGD, .lr = 1};
+    static const double norms[] = {0.25, 100};
+    int64_t n = 3;
+
+    for (int d = 0; d < 2; d++)
+        for (int k = 0; k < 2; k++) {
+            run r = start(LH_F64, n);
+            double grad[] = {3, 0, -4}, param[] = {1, 1, 1}, squares = 25 + 144, norm = 0.5 * 13;
+            int64_t steps[3] = {0};
+            inputs x;
+
+            memcpy(r.g[0].data, grad, sizeof grad);
+            memcpy(r.p.data, param, sizeof param);
+            begin_inputs(&x, &r, &o, steps);
+            x.views[LH__UPDATE_GRAD] = r.g[0];
+            x.views[LH__UPDATE_SQUARES] = (lh__view){.data = &squares, .dtype = LH_F64};
+            update(devices[d], &x, &r.p, &o, 0.5, norms[k], NULL);
+            for (int64_t i = 0; i < n; i++)
+                cr_assert_float_eq(at(&r.p, i),
+                                   1 - 0.5 * grad[i] * fmin(1, norms[k] / (norm + 1e-6)), 1e-14);
+        }
+}
+
+static double squares_of(const lh__device *device, const lh__view *x, const double *total,
+                         lh__pool *pool) {
+    const lh__view before = {.data = (void *)(uintptr_t)total, .dtype = LH_F64};
+    _Alignas(64) double sum = NAN;
+    const lh__view y = {.data = &sum, .dtype = LH_F64}, *in[] = {x, &before};
+    const lh__kernel_call call = {
+        .op = LH__OP_SQUARES, .n_in = total ? 2 : 1, .in = in, .out = &y, .pool = pool};
+
+    device->kernels[LH__OP_SQUARES](&call);
+    return sum;
+}
+
+Test(update, sum_of_squares) {
     lh__pool *pool = lh__pool_new(3);
     const lh__device *devices[] = {lh__device_ref(), lh__device_cpu()};
     static const int64_t lengths[] = {0, 1, 17, N};
+    const double total = 2.5;
 
     for (int dtype = LH_F32; dtype <= LH_F64; dtype++)
         for (int l = 0; l < 4; l++)
@@ -214,24 +315,19 @@ Test(update, gradient_norm_scale_and_clamp) {
 
                 for (int64_t i = 0; i < n; i++)
                     squares += at(&x, i) * at(&x, i);
-                got = devices[d]->sum_squares(dtype, x.data, n, pool);
-                alone = devices[d]->sum_squares(dtype, x.data, n, NULL);
+                got = squares_of(devices[d], &x, NULL, pool);
+                alone = squares_of(devices[d], &x, NULL, NULL);
                 cr_assert(fabs(got - squares) <= 1e-12 * squares);
                 cr_assert_eq(got, alone);
-                devices[d]->scale(dtype, x.data, n, 2.0, pool);
-                devices[d]->clamp(dtype, x.data, n, -1.0, 5.0, pool);
-                for (int64_t i = 0; i < n; i++)
-                    cr_assert(at(&x, i) >= -1 && at(&x, i) <= 5);
-                if (n == N)
-                    cr_assert(devices[d]->sum_squares(dtype, x.data, n, pool) > squares / 2);
+                cr_assert_eq(squares_of(devices[d], &x, &total, pool), got + total);
             }
     lh__pool_free(pool);
 }
 
 /* The largest F32 squared does not fit into F32; its norm must. */
-Test(update, gradient_norm_does_not_overflow) {
-    float x[] = {3e38f, 3e38f};
+Test(update, sum_of_squares_does_not_overflow) {
+    float big[] = {3e38f, 3e38f};
+    const lh__view x = {.data = big, .dtype = LH_F32, .ndim = 1, .shape = {2}, .stride = {1}};
 
-    cr_assert_float_eq(sqrt(lh__device_cpu()->sum_squares(LH_F32, x, 2, NULL)) / 3e38, sqrt(2),
-                       1e-6);
+    cr_assert_float_eq(sqrt(squares_of(lh__device_cpu(), &x, NULL, NULL)) / 3e38, sqrt(2), 1e-6);
 }
