@@ -1,6 +1,7 @@
 /* scaled.c - four weights whose gradient is known, `factor` times (1, 2, 3, 4), for tests of loss
  * scaling. It logs the loss, what on_before_backward is given, and the first weight's gradient
- * after backward and before the update. With BY_HAND it optimizes by itself.
+ * after backward and before the update. With BY_HAND it optimizes by itself; with UNSEEN it has no
+ * hook before the update.
  */
 #include <lhost/lhost.h>
 #include <math.h>
@@ -87,10 +88,15 @@ static lh_status on_after_backward(lh_ctx *c, void *self) {
                                  : LH_OK;
 }
 
+#ifdef UNSEEN
+#define BEFORE_STEP NULL
+#else
+#define BEFORE_STEP on_before_optimizer_step
 static lh_status on_before_optimizer_step(lh_ctx *c, void *self, lh_optimizer *opt) {
     return lh_hparam(c, "watch") ? lh_log_value(c, "before_step", gradient(c, self), LH_LOG_STEP)
                                  : LH_OK;
 }
+#endif
 
 #ifdef BY_HAND
 #define MANUAL 1
@@ -102,5 +108,4 @@ LH_EXPORT_MODULE("scaled", "1.0.0", LH_HPARAMS(hparams), .manual_optimization = 
                  .state_size = sizeof(struct scaled), .configure_model = configure_model,
                  .configure_optimizers = configure_optimizers, .train_dataloader = train_dataloader,
                  .training_step = training_step, .on_before_backward = on_before_backward,
-                 .on_after_backward = on_after_backward,
-                 .on_before_optimizer_step = on_before_optimizer_step);
+                 .on_after_backward = on_after_backward, .on_before_optimizer_step = BEFORE_STEP);

@@ -102,6 +102,27 @@ Test(optimizer, scales_gradients) {
     training_end(m.t);
 }
 
+/* An update whose guard is not finite leaves weights, state and counts as they are. */
+Test(optimizer, hangs_on_guards) {
+    static const double numbers[] = {7, INFINITY, NAN};
+
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 2; k++) {
+            struct model m = model_begin();
+            lh_optimizer *opt = lh_sgd(m.c, .lr = 0.5, .momentum = 0.5);
+            lh__terms terms = {.scale = 1};
+
+            fill_grads(&m, 1);
+            terms.guards[k] = lh__tensor_new(m.t->engine, LH_F64, 0, NULL, &numbers[i]);
+            cr_assert_eq(lh__optimizer_step(opt, &terms), LH_OK);
+            expect_values(&m, i ? 1 : 0.5, i ? 1 : 0.5, i ? 1 : 0.5);
+            bias_step = -1;
+            lh__optimizer_visit(opt, 1, find_step, m.bias);
+            cr_expect_eq(bias_step, i ? 0 : 1);
+            training_end(m.t);
+        }
+}
+
 Test(optimizer, zero_grad_forgets) {
     struct model m = model_begin();
     lh_optimizer *opt = lh_sgd(m.c, .params = "encoder.*");

@@ -189,6 +189,17 @@ static void interrupt(machine *m) {
     }
 }
 
+/* With or without clipping, and hanging on the loss and on a number that may be infinite. */
+static void update(machine *m, lh_optimizer *opt, lh_tensor *loss) {
+    lh__terms terms = {.scale = draw(m, 2) ? 1 : 0.25, .max_norm = draw(m, 2) ? 0.25 : 0};
+
+    if (draw(m, 2))
+        terms.guards[0] = loss;
+    if (draw(m, 4) == 0)
+        terms.guards[1] = call(m->e, LH_OP_MUL_SCALAR, TENSORS(loss), NONE, REALS(INFINITY));
+    cr_assert_eq(lh__optimizer_step(opt, &terms), LH_OK, "%s", m->err.text);
+}
+
 static void train(machine *m, uint64_t step) {
     lh_tensor *loss =
         call(m->e, LH_OP_MEAN, TENSORS(call(m->e, LH_OP_TANH, TENSORS(pick(m)), NONE, NONE)),
@@ -219,7 +230,7 @@ static void train(machine *m, uint64_t step) {
         lh__clip_grad_norm(m->e, NULL, 0.5);
     for (int32_t i = 0; i < 2; i++)
         if (draw(m, 3))
-            cr_assert_eq(lh__optimizer_step(m->optimizers[i], &(lh__terms){.scale = 1}), LH_OK);
+            update(m, m->optimizers[i], loss);
     look(m, loss);
 }
 

@@ -11,6 +11,7 @@ static void enter(void) {
     enter_folder();
     setenv("G", PLUGINS "/trainer_scaled.so", 1);
     setenv("H", PLUGINS "/trainer_scaled_by_hand.so", 1);
+    setenv("U", PLUGINS "/trainer_scaled_unseen.so", 1);
 }
 
 TestSuite(precision, .init = enter, .fini = leave_folder, .timeout = 60);
@@ -130,6 +131,31 @@ Test(precision, clipping_and_accumulation) {
         snprintf(a, sizeof a, "mixed%d/on_train_end-0.safetensors", i);
         snprintf(b, sizeof b, "full%d/on_train_end-0.safetensors", i);
         assert_same_weights(a, b);
+    }
+}
+
+/* Whether somebody looks at the gradients before the update changes no bit: not of the weights, and
+ * not of when updates are skipped. */
+Test(precision, looking_changes_nothing) {
+    static const char run[] = "fit --model $%s --precision 16-mixed " SAVING
+                              "--max_epochs 2 --callback $S:dir=$D/%s%d,hooks=on_train_end %s";
+    static const char *const keys[] = {"loops", "optimizer_states", "MixedPrecision", NULL};
+    static const char *const options[] = {
+        "",
+        "--model.infinite_at 3",
+        "--model.factor 1e35 --model.lr 1e-36",
+        "--gradient_clip_val 1.5",
+        "--gradient_clip_val 1.5 --gradient_clip_algorithm value",
+        "--accumulate_grad_batches 3 --gradient_clip_val 0.5 --model.infinite_at 5"};
+    char a[64], b[64], why[400];
+
+    for (int i = 0; i < 6; i++) {
+        lhost_works(run, "G", "seen", i, options[i]);
+        lhost_works(run, "U", "unseen", i, options[i]);
+        snprintf(a, sizeof a, "seen%d/on_train_end-0.safetensors", i);
+        snprintf(b, sizeof b, "unseen%d/on_train_end-0.safetensors", i);
+        assert_same_weights(a, b);
+        cr_assert(same_state(a, b, keys, why), "%s: %s", options[i], why);
     }
 }
 
