@@ -129,6 +129,7 @@ typedef struct lh__kernel_call {
     uint32_t op;
     int32_t n_in, n_ints, n_reals;
     lh__products products;
+    int32_t way;            /* one of lh__device.ways, from 1 on; 0: as the kernel sees fit */
     const lh__after *after; /* NULL: nothing; set only where lh__device.runs_after says so */
     const lh__view *const *in;
     const lh__view *out;
@@ -160,6 +161,8 @@ typedef struct lh__chain {
     lh__pool *pool;
 } lh__chain;
 
+enum { LH__MOST_WAYS = 2 };
+
 typedef struct lh__device {
     const char *name;
     lh__kernel *const *kernels; /* indexed by operator, LH__OP_LIMIT of them; views have none */
@@ -168,6 +171,9 @@ typedef struct lh__device {
     /* How the kernel computes this call, where there are several ways: a word for a person, or
      * NULL. The operands need not be there. NULL: there is one way for all. */
     const char *(*way)(const lh__kernel_call *call);
+    /* How many ways there are to choose from, at most LH__MOST_WAYS: they give the same bits, and
+     * which is the fastest depends on the machine. 0: none. NULL: never any. */
+    int32_t (*ways)(const lh__kernel_call *call);
     /* Whether the call may be a link of a chain; makes a link that is filled in ready; runs a
      * chain, all of it or, as lh__after, a part. All NULL: there are no chains. */
     int32_t (*may_link)(const lh__kernel_call *call);

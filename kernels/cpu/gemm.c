@@ -16,8 +16,10 @@ enum {
     VECTORS = 2,     /* registers of a panel's row */
 #ifdef __AVX512F__
     MOST_ROWS = 14, /* 28 sums, 2 of the panel, 1 of the rows: of 32 registers */
+    LAID_WORK = 128 << 20,
 #else
-    MOST_ROWS = 6, /* 12 sums of 16 registers */
+    MOST_ROWS = 6,        /* 12 sums of 16 registers */
+    LAID_WORK = 16 << 20, /* second caches are smaller, too */
 #endif
     PANELS = 8, /* side by side in a block of results, which reads the rows once for all of them */
     FLIPPED_PANELS = 2,          /* the same where results are transposed */
@@ -28,10 +30,9 @@ enum {
     LAID_PANELS = 4,             /* rows for as many panels are laid out, */
     LAID_BYTES = 512 << 10,      /* if there is more of them than this */
     SOON = 8,                    /* rows of panels that are fetched before they are copied */
-    LAID_SIDE = 128,             /* Both sides of a product whose panels are laid out once, */
-    LAID_SUMMANDS = 64,          /* its summands, */
-    LAID_WORK = 128 << 20,       /* and its multiply-adds, at least; */
-    LAID_JOB_TILES = 8,          /* it is cut in as many tiles, */
+    LEAST_LAID = 64,             /* Sides and summands of a product whose panels may be laid out */
+    LAID_SIDE = 128,             /* once, and sides with which they are, if its multiply-adds are */
+    LAID_JOB_TILES = 8,          /* LAID_WORK at least; it is cut in as many tiles, */
     LEAST_COLUMNS = 256,         /* but no narrower, */
     LEAST_GROUP = 3 * MOST_ROWS, /* and no lower */
     LINE = 64,
@@ -189,9 +190,13 @@ void ISA(gemm_laid_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t
     *rows = tall, *columns = wide;
 }
 
+bool ISA(gemm_may_be_laid)(const lh__gemm *g) {
+    return g->products == LH__PRODUCTS_F32 && least(g->m, least(g->n, g->k)) >= LEAST_LAID;
+}
+
 bool ISA(gemm_is_laid)(const lh__gemm *g) {
-    return g->products == LH__PRODUCTS_F32 && g->m >= LAID_SIDE && g->n >= LAID_SIDE &&
-           g->k >= LAID_SUMMANDS && g->m * g->n * g->k >= LAID_WORK;
+    return ISA(gemm_may_be_laid)(g) && least(g->m, g->n) >= LAID_SIDE &&
+           g->m * g->n * g->k >= LAID_WORK;
 }
 
 size_t ISA(gemm_room)(const lh__gemm *g, int64_t size) {

@@ -31,7 +31,8 @@ void ISA(gemm_tile)(const lh__gemm *g, int64_t size, int64_t *rows, int64_t *col
  * every part is laid out at its place, then tiles of c are multiplied. The operands' elements are
  * of `size` bytes, for floats or doubles. */
 
-/* Whether the product is one. */
+/* Whether a product can gain by it; whether it likely does, on a machine that isn't known. */
+bool ISA(gemm_may_be_laid)(const lh__gemm *g);
 bool ISA(gemm_is_laid)(const lh__gemm *g);
 /* Bytes of the panels, to be aligned to 64. */
 size_t ISA(gemm_room)(const lh__gemm *g, int64_t size);

@@ -92,9 +92,10 @@ void ISA(ready_link)(lh__link *link);
 void ISA(run_chain)(const lh__chain *chain);
 void ISA(run_links)(const lh__after *chain, int64_t begin, int64_t n);
 
-/* lh__device.runs_after and .way: of MATMUL and LINEAR. */
+/* lh__device.runs_after, .way and .ways: of MATMUL and LINEAR. */
 int32_t ISA(matmul_runs_after)(const lh__kernel_call *call);
 const char *ISA(matmul_way)(const lh__kernel_call *call);
+int32_t ISA(matmul_ways)(const lh__kernel_call *call);
 
 lh__kernel ISA(squares);
 lh__kernel ISA(update);

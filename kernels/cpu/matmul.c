@@ -321,17 +321,28 @@ static bool multiply_in_panels(const product *p, lh__pool *pool) {
 }
 
 /* How a product is multiplied: in strips or panels that are laid out once, large ones; by OpenBLAS;
- * or in tiles, each laid out by itself. */
+ * or in tiles, each laid out by itself. Tiles and panels give the same bits. */
 typedef enum way { IN_STRIPS, IN_PANELS, BY_BLAS, IN_TILES } way;
 
-static way way_of(product *p) {
+/* Between tiles and panels: of a product that neither a unit nor OpenBLAS takes. */
+static bool may_choose(const product *p) {
+    const lh__gemm g = gemm_of(p, p->m, p->n);
+
+    return p->batches == 1 && p->m * p->n * p->k >= LEAST_TO_CUT && ISA(gemm_may_be_laid)(&g);
+}
+
+static way way_of(product *p, int32_t chosen) {
     const lh__gemm g = gemm_of(p, p->m, p->n);
 
     if (p->batches == 1 && lh__bf16_unit_for(p->products) && p->m * p->n * p->k >= LEAST_TO_CUT)
         return IN_STRIPS;
     if (is_for_blas(p))
         return BY_BLAS;
-    return p->batches == 1 && ISA(gemm_is_laid)(&g) ? IN_PANELS : IN_TILES;
+    if (!may_choose(p))
+        return IN_TILES;
+    if (chosen)
+        return chosen == 1 ? IN_TILES : IN_PANELS;
+    return ISA(gemm_is_laid)(&g) ? IN_PANELS : IN_TILES;
 }
 
 /* No summands: the bias, or 0. */
@@ -345,7 +356,7 @@ static void fill(const product *p) {
     run_after(p, all);
 }
 
-static void multiply(product *p, lh__pool *pool) {
+static void multiply(product *p, int32_t chosen, lh__pool *pool) {
     way w;
 
     if (p->batches == 0 || p->m == 0 || p->n == 0)
@@ -354,7 +365,7 @@ static void multiply(product *p, lh__pool *pool) {
         fill(p);
         return;
     }
-    w = way_of(p);
+    w = way_of(p, chosen);
     if ((w == IN_STRIPS && multiply_in_strips(p, pool)) ||
         (w == IN_PANELS && multiply_in_panels(p, pool)))
         return;
@@ -450,7 +461,7 @@ void ISA(matmul)(const lh__kernel_call *call) {
         return;
     }
     p = product_of(call);
-    multiply(&p, call->pool);
+    multiply(&p, call->way, call->pool);
 }
 
 const char *ISA(matmul_way)(const lh__kernel_call *call) {
@@ -463,7 +474,16 @@ const char *ISA(matmul_way)(const lh__kernel_call *call) {
     if (!is_plain(call))
         return "reference";
     p = product_of(call);
-    return names[way_of(&p)];
+    return names[way_of(&p, call->way)];
+}
+
+int32_t ISA(matmul_ways)(const lh__kernel_call *call) {
+    product p;
+
+    if (!is_plain(call))
+        return 0;
+    p = product_of(call);
+    return way_of(&p, 1) == IN_TILES && way_of(&p, 2) == IN_PANELS ? 2 : 0;
 }
 
 int32_t ISA(matmul_runs_after)(const lh__kernel_call *call) {

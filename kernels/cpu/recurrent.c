@@ -23,7 +23,7 @@ enum {
 #ifdef __AVX512F__
     TALL = 8, /* rows of the inner loop: 16 sums in 32 registers */
 #else
-    TALL = 4, /* 8 sums in 16 */
+    TALL = 6, /* 12 sums in 16 */
 #endif
     WIDE = 2,                  /* registers of a panel's row */
     DEPTH = 256,               /* rows of a panel that the first cache has room for */

@@ -162,11 +162,16 @@ static const char *way(const lh__kernel_call *call) {
     }
 }
 
+static int32_t ways(const lh__kernel_call *call) {
+    return call->op == LH_OP_MATMUL || call->op == LH_OP_LINEAR ? ISA(matmul_ways)(call) : 0;
+}
+
 const lh__device ISA(device) = {
     .name = "cpu",
     .kernels = kernels,
     .runs_after = runs_after,
     .way = way,
+    .ways = ways,
     .may_link = ISA(may_link),
     .ready_link = ISA(ready_link),
     .run_chain = ISA(run_chain),

@@ -395,6 +395,8 @@ static void lower_group(builder *b, int32_t i, lh__launch *l) {
     }
     l->kernel = b->device->kernels[head->op];
     lower(b, head, &l->call);
+    if (!b->failed && b->device->ways)
+        l->trial.ways = b->device->ways(&l->call);
     if (head->length > 1) {
         lower_chain(b, head->next, l, head->length - 1);
         l->call.after = &l->chain.after;

@@ -24,12 +24,19 @@ static const char *bytes_text(int64_t bytes, char text[32]) {
     return text;
 }
 
-/* "linear (OpenBLAS)" */
+/* "linear (OpenBLAS)"; "linear (tiles or panels)", where that is to be found out */
 static size_t put_kernel(const lh__plan *p, const lh__launch *l, char *text, size_t size) {
-    const char *way = p->device->way ? p->device->way(&l->call) : NULL;
+    lh__kernel_call call = l->call;
+    size_t n = (size_t)snprintf(text, size, "%s", l->name);
+    const char *way;
 
-    return (size_t)(way ? snprintf(text, size, "%s (%s)", l->name, way)
-                        : snprintf(text, size, "%s", l->name));
+    call.way = l->trial.ways > 0;
+    do {
+        way = p->device->way ? p->device->way(&call) : NULL;
+        if (way)
+            n += (size_t)snprintf(text + n, size - n, "%s%s", call.way < 2 ? " (" : " or ", way);
+    } while (call.way++ < l->trial.ways);
+    return way ? n + (size_t)snprintf(text + n, size - n, ")") : n;
 }
 
 /* "  12  linear (tiles) > relu > relu_grad  (8, 128)  mnist.c:31" */

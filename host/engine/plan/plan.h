@@ -5,7 +5,8 @@
  * chain reads is never stored; every other result has a place in one block of memory, which it
  * gives back after its last use; kernels' calls are filled in. What varies from step to step -
  * addresses of parameters and batches, real numbers, the step of random numbers - is put in at each
- * run.
+ * run. Where a kernel has several ways to the same bits, the plan's first runs take them in turn,
+ * and the others the one that was the fastest.
  *
  * Invariants: a run has the same bits as the calls made one by one. Calls keep their order but for
  * those that join an earlier one; these read only results (never memory that a call in between may
@@ -21,11 +22,18 @@
 
 typedef struct lh__plan lh__plan;
 
+/* Which of a call's ways is the fastest, found out by taking them in turn. */
+typedef struct lh__trial {
+    int32_t ways, runs;             /* ways: 0: there is nothing to find out, or not any more */
+    int64_t fastest[LH__MOST_WAYS]; /* nanoseconds */
+} lh__trial;
+
 /* One launch: a kernel's call with what follows it, or a chain alone. */
 typedef struct lh__launch {
     lh__kernel *kernel; /* NULL: a chain alone */
     lh__kernel_call call;
-    lh__chain chain;  /* n 0: nothing follows */
+    lh__chain chain; /* n 0: nothing follows */
+    lh__trial trial;
     int32_t first;    /* the call's number in the stream; of a chain alone its first */
     const char *name; /* of that call's operator */
 } lh__launch;

@@ -322,6 +322,36 @@ Test(plan, leaves_out_joins_and_shares_memory) {
     lh__engine_free(m.e);
 }
 
+/* A product's ways are taken in turn until one is chosen; the bits are those of any. */
+Test(plan, finds_the_fastest_way) {
+    enum { SIDE = 128, RUNS = 16 };
+    static float a[SIDE * SIDE], first[SIDE * SIDE], y[SIDE * SIDE];
+    const int64_t shape[] = {SIDE, SIDE};
+    const lh__launch *l;
+    machine m;
+
+    for (int i = 0; i < SIDE * SIDE; i++)
+        a[i] = (float)(i * 7919 % 1024) / 1024;
+    begin(&m, 1, 1, 2);
+    for (uint64_t run = 0; run < RUNS; run++) {
+        lh_tensor *x, *product;
+
+        lh__step_begin(m.e, LH__PHASE_TRAIN, run);
+        x = lh__tensor_wrap(m.e, LH_F32, 2, shape, a);
+        product = call(m.e, LH_OP_MATMUL, TENSORS(x, x), NONE, NONE);
+        cr_assert_eq(lh__tensor_read(m.e, product, run ? y : first, sizeof y), LH_OK);
+        cr_assert(!run || memcmp(first, y, sizeof y) == 0, "run %llu", (unsigned long long)run);
+    }
+    l = m.e->plans.plans[0]->launches;
+    cr_assert_eq(m.e->plans.plans[0]->n_launches, 1);
+    cr_expect_eq(l->trial.ways, 0);
+    cr_expect(l->trial.runs < RUNS && l->call.way >= 1 && l->call.way <= 2);
+    cr_expect_eq(l->trial.fastest[l->call.way - 1], l->trial.fastest[0] < l->trial.fastest[1]
+                                                        ? l->trial.fastest[0]
+                                                        : l->trial.fastest[1]);
+    lh__engine_free(m.e);
+}
+
 Test(plan, what_has_a_name_is_kept) {
     float data[128] = {0};
     machine m;

@@ -95,6 +95,38 @@ Test(matmul, agrees_on_large_products) {
     check_matmul(LH_F64, 0, 1030, 515, 260, TRANSPOSED, TRANSPOSED);
 }
 
+/* Ways that a plan may choose from. */
+Test(matmul, ways_have_the_same_bits) {
+    static const int64_t shapes[][3] = {{64, 256, 600}, {131, 517, 64}, {300, 70, 257}};
+    static const int layouts[] = {CONTIGUOUS, TRANSPOSED};
+    lh__pool *pool = lh__pool_new(2);
+    lh__variant variants[3];
+    int n = lh__cpu_variants(variants), chosen = 0;
+
+    for (int v = 0; v < n; v++)
+        for (int i = 0; i < 3 * 4 * 2; i++) {
+            const int64_t *s = shapes[i % 3], a_shape[] = {s[0], s[2]}, b_shape[] = {s[2], s[1]};
+            const int32_t dtype = dtypes[i / 12];
+            lh__view a = operand(dtype, 2, a_shape, layouts[i / 3 % 2]);
+            lh__view b = operand(dtype, 2, b_shape, layouts[i / 6 % 2]);
+            trial t = trial_of(LH_OP_MATMUL, 2, dtype, 2, (int64_t[]){s[0], s[1]});
+            const size_t size = (size_t)(s[0] * s[1] * lh__dtype_size(dtype));
+            lh__view own, y;
+
+            t.in[0] = &a, t.in[1] = &b, t.call.in = t.in, t.call.out = &t.out;
+            own = run_trial(&t, variants[v].device, pool);
+            for (int32_t w = variants[v].device->ways(&t.call); w > 0; w--) {
+                t.call.way = w;
+                y = run_trial(&t, variants[v].device, pool);
+                cr_assert_eq(memcmp(own.data, y.data, size), 0, "%s, shape %d, way %d",
+                             variants[v].isa, i, w);
+                chosen++;
+            }
+        }
+    cr_assert_gt(chosen, 0);
+    lh__pool_free(pool);
+}
+
 Test(matmul, vectors) {
     int64_t k[] = {17}, matrix[] = {17, 5}, batch[] = {3, 7, 17}, none[1] = {0}, five[] = {5};
     int64_t rows[] = {3, 7};
