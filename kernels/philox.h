@@ -48,15 +48,24 @@ static inline double lh__philox_uniform(lh__philox_key key, uint64_t i) {
     return (double)(w[i & 3] >> 8) * 0x1p-24;
 }
 
-/* Standard normal (Box-Muller over a pair of 32-bit words). Element `i` of the key. */
-static inline double lh__philox_normal(lh__philox_key key, uint64_t i) {
+/* A pair of standard normals (Box-Muller over a pair of 32-bit words): elements 2 pair, 2 pair + 1
+ * of the key. */
+static inline void lh__philox_normals(lh__philox_key key, uint64_t pair, double z[2]) {
     uint32_t w[4];
     double radius, angle;
 
-    lh__philox(key, i >> 1, w);
+    lh__philox(key, pair, w);
     radius = sqrt(-2.0 * log(((double)w[0] + 1.0) * 0x1p-32));
     angle = 6.283185307179586476925 * ((double)w[1] * 0x1p-32);
-    return radius * (i & 1 ? sin(angle) : cos(angle));
+    z[0] = radius * cos(angle), z[1] = radius * sin(angle);
+}
+
+/* Standard normal. Element `i` of the key. */
+static inline double lh__philox_normal(lh__philox_key key, uint64_t i) {
+    double z[2];
+
+    lh__philox_normals(key, i >> 1, z);
+    return z[i & 1];
 }
 
 #endif

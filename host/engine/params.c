@@ -123,7 +123,7 @@ lh_tensor *lh__param_new(lh__engine *e, const char *name, int32_t dtype, int32_t
     if (!p)
         return NULL;
     key = (lh__philox_key){e->options.seed, (uint64_t)LH__PHASE_INIT << 32, hash_name(name)};
-    if (lh__init_fill(init ? init : &zeros, key, dtype, ndim, shape, p->tensor.view.data, e->err) !=
+    if (lh__init_fill(init ? init : &zeros, key, &p->tensor.view, e->device, e->pool, e->err) !=
         LH_OK) {
         lh__error_prefix(e->err, "parameter %s", name);
         withdraw(e);

@@ -46,9 +46,9 @@ void lh__param_overwritten(lh__engine *e, lh__param *p);
 /* Forgets the gradients: PyTorch's zero_grad(set_to_none=True). O(parameters), touches no data. */
 void lh__params_zero_grad(lh__engine *e);
 
-/* Fills `n` elements of `dtype` at `data` by PyTorch's definition of the initialiser; shape as of
- * the tensor. Exposed for tests. */
-lh_status lh__init_fill(const lh_init *init, lh__philox_key key, int32_t dtype, int32_t ndim,
-                        const int64_t *shape, void *data, lh__error *err);
+/* Fills a contiguous tensor by PyTorch's definition of the initialiser, with the same bits on every
+ * device and any number of threads. Exposed for tests. */
+lh_status lh__init_fill(const lh_init *init, lh__philox_key key, const lh__view *to,
+                        const lh__device *device, lh__pool *pool, lh__error *err);
 
 #endif

@@ -15,11 +15,11 @@ enum {
     DEPTH_STEP = 16, /* and a multiple of this, but for the last */
     VECTORS = 2,     /* registers of a panel's row */
 #ifdef __AVX512F__
-    MOST_ROWS = 14, /* 28 sums, 2 of the panel, 1 of the rows: of 32 registers */
-    LAID_WORK = 128 << 20,
+    MOST_ROWS = 14,        /* 28 sums, 2 of the panel, 1 of the rows: of 32 registers */
+    LAID_WORK = 128 << 20, /* multiply-adds of a product whose panels are laid out once */
 #else
     MOST_ROWS = 6,        /* 12 sums of 16 registers */
-    LAID_WORK = 16 << 20, /* second caches are smaller, too */
+    LAID_WORK = 16 << 20, /* the second cache is smaller, too */
 #endif
     PANELS = 8, /* side by side in a block of results, which reads the rows once for all of them */
     FLIPPED_PANELS = 2,          /* the same where results are transposed */
@@ -30,9 +30,9 @@ enum {
     LAID_PANELS = 4,             /* rows for as many panels are laid out, */
     LAID_BYTES = 512 << 10,      /* if there is more of them than this */
     SOON = 8,                    /* rows of panels that are fetched before they are copied */
-    LEAST_LAID = 64,             /* Sides and summands of a product whose panels may be laid out */
-    LAID_SIDE = 128,             /* once, and sides with which they are, if its multiply-adds are */
-    LAID_JOB_TILES = 8,          /* LAID_WORK at least; it is cut in as many tiles, */
+    LEAST_LAID = 64,             /* Sides and summands of a product that may be laid out so, */
+    LAID_SIDE = 128,             /* and sides of one that is; */
+    LAID_JOB_TILES = 8,          /* it is cut in as many tiles, */
     LEAST_COLUMNS = 256,         /* but no narrower, */
     LEAST_GROUP = 3 * MOST_ROWS, /* and no lower */
     LINE = 64,

@@ -8,12 +8,22 @@ enum { OUT = 128, IN = 64, FIELD = 3, N = OUT * IN * FIELD };
 static const int64_t shape[] = {OUT, IN, FIELD};
 static double x[N];
 
+/* x as a tensor. */
+static lh__view tensor(int32_t ndim, const int64_t *extents) {
+    lh__view v = {.data = x, .dtype = LH_F64, .ndim = ndim};
+
+    for (int64_t d = ndim - 1, n = 1; d >= 0; n *= extents[d--])
+        v.shape[d] = extents[d], v.stride[d] = n;
+    return v;
+}
+
 static void fill(lh_init init, int32_t ndim, const int64_t *extents, uint64_t stream) {
+    const lh__view to = tensor(ndim, extents);
     lh__error err = {0};
 
     cr_assert_eq(
-        lh__init_fill(&init, (lh__philox_key){1, 3, stream}, LH_F64, ndim, extents, x, &err), LH_OK,
-        "%s", err.text);
+        lh__init_fill(&init, (lh__philox_key){1, 3, stream}, &to, lh__device_cpu(), NULL, &err),
+        LH_OK, "%s", err.text);
 }
 
 typedef struct moments {
@@ -167,6 +177,7 @@ Test(init, depends_on_seed_and_name_alone) {
 
 Test(init, what_cannot_be_filled) {
     lh__error err = {0};
+    const lh__view to = tensor(3, shape);
     const lh_init bad[] = {{.kind = LH_INIT_UNIFORM, .a = 1, .b = 0},
                            {.kind = LH_INIT_NORMAL, .b = -1},
                            {.kind = LH_INIT_TRUNC_NORMAL, .b = 0},
@@ -176,7 +187,31 @@ Test(init, what_cannot_be_filled) {
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         err = (lh__error){0};
-        cr_expect_lt(lh__init_fill(&bad[i], (lh__philox_key){0}, LH_F64, 3, shape, x, &err), 0);
+        cr_expect_lt(lh__init_fill(&bad[i], (lh__philox_key){0}, &to, lh__device_cpu(), NULL, &err),
+                     0);
         cr_expect_neq(err.text[0], 0);
     }
+}
+
+/* Devices and threads change no bit. */
+Test(init, is_the_same_everywhere) {
+    static const lh_init kinds[] = {{.kind = LH_INIT_UNIFORM, .a = -1, .b = 2},
+                                    {.kind = LH_INIT_NORMAL, .a = 1, .b = 2}};
+    static double oracle[N];
+    const lh__view to = tensor(3, shape);
+    lh__pool *pool = lh__pool_new(3);
+    lh__error err = {0};
+
+    for (int k = 0; k < 2; k++) {
+        cr_assert_eq(
+            lh__init_fill(&kinds[k], (lh__philox_key){1, 3, 5}, &to, lh__device_ref(), NULL, &err),
+            LH_OK);
+        memcpy(oracle, x, sizeof x);
+        memset(x, 0, sizeof x);
+        cr_assert_eq(
+            lh__init_fill(&kinds[k], (lh__philox_key){1, 3, 5}, &to, lh__device_cpu(), pool, &err),
+            LH_OK);
+        cr_assert_arr_eq(oracle, x, sizeof x);
+    }
+    lh__pool_free(pool);
 }

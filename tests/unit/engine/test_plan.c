@@ -345,10 +345,10 @@ Test(plan, finds_the_fastest_way) {
     l = m.e->plans.plans[0]->launches;
     cr_assert_eq(m.e->plans.plans[0]->n_launches, 1);
     cr_expect_eq(l->trial.ways, 0);
-    cr_expect(l->trial.runs < RUNS && l->call.way >= 1 && l->call.way <= 2);
-    cr_expect_eq(l->trial.fastest[l->call.way - 1], l->trial.fastest[0] < l->trial.fastest[1]
-                                                        ? l->trial.fastest[0]
-                                                        : l->trial.fastest[1]);
+    if (m.e->device->ways(&l->call) == 0) /* OpenBLAS takes all products */
+        return;
+    cr_assert(l->trial.runs < RUNS && l->call.way >= 1 && l->call.way <= 2);
+    cr_expect_leq(l->trial.fastest[l->call.way - 1], l->trial.fastest[2 - l->call.way]);
     lh__engine_free(m.e);
 }
 
