@@ -2,7 +2,8 @@
  *
  * Entry order of a stepping batch: optimizer_step { closure { training_step; zero_grad hooks;
  * backward hooks }; on_before_optimizer_step; configure_gradient_clipping; update }. The closure
- * runs once per optimizer however often it is asked for.
+ * runs once per optimizer however often it is asked for. Unless a hook looks at something, nothing
+ * is computed before all of it has been called: a step is one plan, the update its end.
  */
 #include "trainer/run.h"
 

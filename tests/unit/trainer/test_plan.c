@@ -1,11 +1,12 @@
-/* test_plan.c - whole runs planned and plain: the same weights, metrics and what hooks see; and what
- * --explain-plan says.
+/* test_plan.c - whole runs planned and plain: the same weights, metrics and what hooks see; and
+ * what --explain-plan says.
  */
 #include "lhost.h"
 
 static void enter(void) {
     enter_folder();
     setenv("N", PLUGINS "/trainer_named.so", 1);
+    setenv("U", PLUGINS "/trainer_scaled_unseen.so", 1);
 }
 
 TestSuite(plan, .init = enter, .fini = leave_folder, .timeout = 60);
@@ -44,4 +45,20 @@ Test(plan, explained) {
     cr_assert_not_null(strstr(slurp("err"), "linear ("), "no word of how products are taken");
     lhost_works("fit --model $W --max_steps 3 " BARE);
     cr_assert_null(strstr(slurp("err"), "joined to the call before"));
+}
+
+/* From the first operator to the update, with the norm that it is clipped by: one plan a step. */
+Test(plan, a_step_is_one_plan) {
+    char *plan, *next;
+
+    lhost_works("fit --model $U --model.watch false --max_steps 3 --gradient_clip_val 0.1 "
+                "--explain-plan " BARE);
+    plan = strstr(slurp("err"), "plan: ");
+    cr_assert_not_null(plan);
+    next = strstr(plan + 1, "plan: ");
+    if (next)
+        *next = '\0';
+    cr_assert_not_null(strstr(plan, "scaled.c:"), "%s", plan);
+    cr_assert_not_null(strstr(plan, "  squares  "), "%s", plan);
+    cr_assert_not_null(strstr(plan, "  update  "), "%s", plan);
 }
