@@ -4,6 +4,10 @@
  * other, the panel: a block of sums stays in registers while it runs down k. Either operand may be
  * the panel: c's columns are columns of b, or its rows are rows of a (flipped). A panel is read
  * where it lies if it can be, else laid out on the stack, as deep as the first cache has room for.
+ *
+ * Next, for tests/bench/versus's mlp and gpt-nano where there is no AVX-512 and the second cache is
+ * small: a launch could fetch what the next one reads first, and the optimizer's update could write
+ * a weight's panels along with it, which forward products then need not lay out.
  */
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/bfloat16.h"
