@@ -5,18 +5,25 @@
 
 #include "kernels/ref/ref.h"
 
-void lh__update_write(const lh_optimizer_options *o, double scale, double max_norm,
-                      int64_t ints[LH__UPDATE_INTS], double reals[LH__UPDATE_REALS]) {
-    const int64_t kind[LH__UPDATE_INTS] = {o->kind, o->nesterov, o->amsgrad, o->centered,
-                                           o->maximize};
-    const double numbers[LH__UPDATE_REALS] = {
-        o->lr,  o->weight_decay, o->momentum, o->dampening,           o->beta1, o->beta2,
-        o->eps, o->alpha,        o->lr_decay, o->initial_accumulator, scale,    max_norm};
-
-    for (int i = 0; i < LH__UPDATE_INTS; i++)
-        ints[i] = kind[i];
-    for (int i = 0; i < LH__UPDATE_REALS; i++)
-        reals[i] = numbers[i];
+void lh__update_write(lh__update_call *u, const lh_optimizer_options *o, double scale,
+                      double max_norm, const lh__view *param, lh__pool *pool) {
+    *u = (lh__update_call){.call = {.op = LH__OP_UPDATE,
+                                    .n_in = LH__UPDATE_INPUTS,
+                                    .n_ints = LH__UPDATE_INTS,
+                                    .n_reals = LH__UPDATE_REALS,
+                                    .in = u->in,
+                                    .out = param,
+                                    .ints = u->ints,
+                                    .reals = u->reals,
+                                    .pool = pool},
+                           .ints = {o->kind, o->nesterov, o->amsgrad, o->centered, o->maximize},
+                           .reals = {o->lr, o->weight_decay, o->momentum, o->dampening, o->beta1,
+                                     o->beta2, o->eps, o->alpha, o->lr_decay,
+                                     o->initial_accumulator, scale, max_norm}};
+    for (int i = 0; i < LH__UPDATE_INPUTS; i++) {
+        u->inputs[i] = lh__line(param->dtype, NULL, 0);
+        u->in[i] = &u->inputs[i];
+    }
 }
 
 static lh_optimizer_options options_of(const lh__kernel_call *call) {

@@ -20,7 +20,7 @@
 
 #include "kernels/kernel.h"
 
-/* Inputs; absent ones have no address. */
+/* Inputs. */
 enum {
     LH__UPDATE_GRAD,
     LH__UPDATE_STATE1,
@@ -35,10 +35,20 @@ enum {
 
 enum { LH__UPDATE_INTS = 5, LH__UPDATE_REALS = 12 };
 
-/* The call's integers and real numbers. `scale` multiplies gradients first; then they are clipped
- * to `max_norm` as torch.nn.utils.clip_grad_norm_ does, 0: they aren't. */
-void lh__update_write(const lh_optimizer_options *o, double scale, double max_norm,
-                      int64_t ints[LH__UPDATE_INTS], double reals[LH__UPDATE_REALS]);
+/* A call and what it points to. */
+typedef struct lh__update_call {
+    lh__kernel_call call;
+    lh__view inputs[LH__UPDATE_INPUTS]; /* to be filled in; without an address: absent */
+    const lh__view *in[LH__UPDATE_INPUTS];
+    int64_t ints[LH__UPDATE_INTS];
+    double reals[LH__UPDATE_REALS];
+} lh__update_call;
+
+/* An update of `param`, borrowed, all of whose inputs are absent. `scale` multiplies gradients
+ * first; then they are clipped to `max_norm` as torch.nn.utils.clip_grad_norm_ does, 0: they
+ * aren't. The call stays where it is written. */
+void lh__update_write(lh__update_call *u, const lh_optimizer_options *o, double scale,
+                      double max_norm, const lh__view *param, lh__pool *pool);
 
 /* What a call is, read. The formulas are those of torch.optim's single-tensor code. */
 typedef struct lh__update {

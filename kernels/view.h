@@ -32,6 +32,12 @@ static inline bool lh__view_is_contiguous(const lh__view *v) {
     return true;
 }
 
+/* n elements side by side; none where there is no address. */
+static inline lh__view lh__line(int32_t dtype, void *data, int64_t n) {
+    return (lh__view){
+        .data = data, .dtype = dtype, .ndim = 1, .shape = {data ? n : 0}, .stride = {1}};
+}
+
 /* Splits x into the axes whose bit in `mask` is clear (kept) and those whose bit is set (inner).
  * Element (i, j) of the pair lies at lh__view_offset(kept, i) + lh__view_offset(inner, j). */
 static inline void lh__view_split(const lh__view *x, uint32_t mask, lh__view *kept,

@@ -9,6 +9,7 @@
 #include "engine/optimizer.h"
 #include "engine/state.h"
 #include "kernels/update.h"
+#include "kernels/view.h"
 
 static int64_t count_of(const lh__engine *e, const lh_optimizer *opt) {
     return opt ? lh__optimizer_param_count(opt) : lh__param_count(e);
@@ -41,21 +42,15 @@ static lh_tensor *number_to_come(lh__engine *e) {
     return t->view.data ? t : NULL;
 }
 
-/* total + the sum of the run's squares, an F64; total itself where there is nothing to add. */
+/* total, if there is one, + the sum of the run's squares, an F64. */
 static lh_tensor *add_squares(lh__engine *e, const struct run *run, lh_tensor *total) {
-    const lh__view x = {.data = run->n ? run->first->grad.data : NULL,
-                        .dtype = run->n ? run->first->grad.dtype : LH_F32,
-                        .ndim = 1,
-                        .shape = {run->n},
-                        .stride = {1}};
+    const lh__view *grad = run->first ? &run->first->grad : NULL;
+    const lh__view x = lh__line(grad ? grad->dtype : LH_F32, grad ? grad->data : NULL, run->n);
     const lh__view *in[] = {&x, total ? &total->view : NULL};
     lh__kernel_call call = {.op = LH__OP_SQUARES, .n_in = total ? 2 : 1, .in = in, .pool = e->pool};
     int32_t values[3] = {0};
-    lh_tensor *sum;
+    lh_tensor *sum = number_to_come(e);
 
-    if (total && !run->n)
-        return total;
-    sum = number_to_come(e);
     if (!sum)
         return NULL;
     if (total)
@@ -84,7 +79,7 @@ lh_tensor *lh__grad_squares(lh__engine *e, const lh_optimizer *opt) {
 
         if (!p || extend(&run, p))
             continue;
-        if (run.n && !(total = add_squares(e, &run, total)))
+        if (run.first && !(total = add_squares(e, &run, total)))
             return NULL;
         run = (struct run){p, lh__view_numel(&p->grad)};
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/params.h"
+#include "kernels/view.h"
 
 /* A tensor being filled. */
 typedef struct fill {
@@ -32,8 +33,7 @@ static void put(const fill *f, int64_t i, double value) {
 /* By the device's kernel, UNIFORM or NORMAL, whose elements are lh__philox_uniform's and
  * lh__philox_normal's of the key, scaled. */
 static lh_status draw(const fill *f, uint32_t op, double a, double b) {
-    const lh__view out = {
-        .data = f->data, .dtype = f->dtype, .ndim = 1, .shape = {f->numel}, .stride = {1}};
+    const lh__view out = lh__line(f->dtype, f->data, f->numel);
 
     f->device->kernels[op](&(lh__kernel_call){.op = op,
                                               .n_reals = 2,

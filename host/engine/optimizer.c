@@ -14,6 +14,7 @@
 
 #include "engine/state.h"
 #include "kernels/update.h"
+#include "kernels/view.h"
 
 enum { N_STATES = 3, N_DTYPES = 2, ALIGNMENT = 64 };
 
@@ -412,64 +413,38 @@ static int continues(const lh_optimizer *opt, const struct member *a, const stru
            (gap == 0 || gap_is_harmless(&opt->groups[a->group].options));
 }
 
-/* n elements from where a view begins. */
-static lh__view line(int32_t dtype, void *data, int64_t n) {
-    return (lh__view){
-        .data = data, .dtype = dtype, .ndim = 1, .shape = {data ? n : 0}, .stride = {1}};
+/* A number that an update reads, wherever it lies by now; NULL: none. */
+static lh_status put_number(lh__engine *e, lh_tensor *t, lh__view *v, int32_t *value) {
+    if (!t)
+        return LH_OK;
+    if (t->value && lh__locate(e, t) != LH_OK)
+        return lh__fail_here(e, LH_ESTATE, "an update hangs on a number of a step that is over");
+    *v = t->view, *value = t->value;
+    return LH_OK;
 }
 
 /* Updates members [first, last], a run. */
 static lh_status update_run(const lh_optimizer *opt, struct member *first, struct member *last,
                             const lh__terms *terms) {
     const lh__param *p = first->param;
-    const lh_optimizer_options *o = &opt->groups[first->group].options;
     const int64_t n = last->param->offset + numel(last->param) - p->offset;
     const int32_t dtype = p->tensor.view.dtype;
-    const lh_tensor *numbers[] = {terms->guards[0], terms->guards[1],
-                                  terms->max_norm > 0 ? terms->squares : NULL};
-    lh__view param = line(dtype, p->tensor.view.data, n), views[LH__UPDATE_INPUTS];
-    const lh__view *in[LH__UPDATE_INPUTS];
+    const lh__view param = lh__line(dtype, p->tensor.view.data, n);
+    lh_tensor *const numbers[] = {terms->guards[0], terms->guards[1], terms->squares};
     int32_t values[LH__UPDATE_INPUTS + 1] = {0};
-    int64_t ints[LH__UPDATE_INTS];
-    double reals[LH__UPDATE_REALS];
-
-    views[LH__UPDATE_GRAD] = line(dtype, p->grad.data, n);
-    for (int32_t k = 0; k < N_STATES; k++)
-        views[LH__UPDATE_STATE1 + k] = line(dtype, state_at(opt, first, k), n);
-    views[LH__UPDATE_STEPS] = line(LH_I64, &first->step, last - first + 1);
-    views[LH__UPDATE_STEPS].stride[0] = sizeof *first / sizeof first->step;
-    for (int32_t k = 0; k < 3; k++) {
-        views[LH__UPDATE_GUARD1 + k] = numbers[k] ? numbers[k]->view : line(dtype, NULL, 0);
-        values[LH__UPDATE_GUARD1 + k] = numbers[k] ? numbers[k]->value : 0;
-    }
-    for (int32_t k = 0; k < LH__UPDATE_INPUTS; k++)
-        in[k] = &views[k];
-    lh__update_write(o, terms->scale, terms->max_norm, ints, reals);
-    return lh__invoke(opt->engine,
-                      &(lh__kernel_call){.op = LH__OP_UPDATE,
-                                         .n_in = LH__UPDATE_INPUTS,
-                                         .n_ints = LH__UPDATE_INTS,
-                                         .n_reals = LH__UPDATE_REALS,
-                                         .in = in,
-                                         .out = &param,
-                                         .ints = ints,
-                                         .reals = reals,
-                                         .pool = opt->engine->pool},
-                      values, 0);
-}
-
-/* The terms with tensors that can be asked for, and with the squares if they are needed. */
-static lh_status complete(const lh_optimizer *opt, lh__terms *terms) {
-    lh__engine *e = opt->engine;
-    lh_tensor **tensors[] = {&terms->squares, &terms->guards[0], &terms->guards[1]};
     lh_status status = LH_OK;
+    lh__update_call u;
 
-    if (terms->max_norm > 0 && !terms->squares && !(terms->squares = lh__grad_squares(e, opt)))
-        return LH_ENOMEM;
-    for (int32_t k = 0; k < 3 && status == LH_OK; k++)
-        if (*tensors[k] && (*tensors[k])->value)
-            status = lh__locate(e, *tensors[k]);
-    return status;
+    lh__update_write(&u, &opt->groups[first->group].options, terms->scale, terms->max_norm, &param,
+                     opt->engine->pool);
+    u.inputs[LH__UPDATE_GRAD] = lh__line(dtype, p->grad.data, n);
+    for (int32_t k = 0; k < N_STATES; k++)
+        u.inputs[LH__UPDATE_STATE1 + k] = lh__line(dtype, state_at(opt, first, k), n);
+    u.inputs[LH__UPDATE_STEPS] = lh__line(LH_I64, &first->step, last - first + 1);
+    u.inputs[LH__UPDATE_STEPS].stride[0] = sizeof *first / sizeof first->step;
+    for (int32_t k = LH__UPDATE_GUARD1, i = 0; i < 3 && status == LH_OK; i++, k++)
+        status = put_number(opt->engine, numbers[i], &u.inputs[k], &values[k]);
+    return status == LH_OK ? lh__invoke(opt->engine, &u.call, values, 0) : status;
 }
 
 lh_status lh__optimizer_step(lh_optimizer *opt, const lh__terms *terms) {
@@ -481,8 +456,9 @@ lh_status lh__optimizer_step(lh_optimizer *opt, const lh__terms *terms) {
 
     if (status == LH_OK)
         status = make_states(opt);
-    if (status == LH_OK)
-        status = complete(opt, &all);
+    if (status == LH_OK && all.max_norm > 0 && !all.squares &&
+        !(all.squares = lh__grad_squares(e, opt)))
+        status = LH_ENOMEM;
     while (status == LH_OK && m < end) {
         struct member *first = m++;
 

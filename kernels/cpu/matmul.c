@@ -320,28 +320,22 @@ static bool multiply_in_panels(const product *p, lh__pool *pool) {
     return true;
 }
 
-/* How a product is multiplied: in strips or panels that are laid out once, large ones; by OpenBLAS;
- * or in tiles, each laid out by itself. Tiles and panels give the same bits. */
-typedef enum way { IN_STRIPS, IN_PANELS, BY_BLAS, IN_TILES } way;
-
-/* Between tiles and panels: of a product that neither a unit nor OpenBLAS takes. */
-static bool may_choose(const product *p) {
-    const lh__gemm g = gemm_of(p, p->m, p->n);
-
-    return p->batches == 1 && p->m * p->n * p->k >= LEAST_TO_CUT && ISA(gemm_may_be_laid)(&g);
-}
+/* How a product is multiplied: in tiles, each laid out by itself; in panels or strips that are laid
+ * out once; or by OpenBLAS. The first two give the same bits: they are what there is to choose. */
+typedef enum way { IN_TILES = 1, IN_PANELS, IN_STRIPS, BY_BLAS } way;
 
 static way way_of(product *p, int32_t chosen) {
     const lh__gemm g = gemm_of(p, p->m, p->n);
+    const bool is_one = p->batches == 1 && p->m * p->n * p->k >= LEAST_TO_CUT;
 
-    if (p->batches == 1 && lh__bf16_unit_for(p->products) && p->m * p->n * p->k >= LEAST_TO_CUT)
+    if (is_one && lh__bf16_unit_for(p->products))
         return IN_STRIPS;
     if (is_for_blas(p))
         return BY_BLAS;
-    if (!may_choose(p))
+    if (!is_one || !ISA(gemm_may_be_laid)(&g))
         return IN_TILES;
     if (chosen)
-        return chosen == 1 ? IN_TILES : IN_PANELS;
+        return (way)chosen;
     return ISA(gemm_is_laid)(&g) ? IN_PANELS : IN_TILES;
 }
 
@@ -483,7 +477,7 @@ int32_t ISA(matmul_ways)(const lh__kernel_call *call) {
     if (!is_plain(call))
         return 0;
     p = product_of(call);
-    return way_of(&p, 1) == IN_TILES && way_of(&p, 2) == IN_PANELS ? 2 : 0;
+    return way_of(&p, IN_PANELS) == IN_PANELS ? IN_PANELS : 0;
 }
 
 int32_t ISA(matmul_runs_after)(const lh__kernel_call *call) {

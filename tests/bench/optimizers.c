@@ -13,6 +13,7 @@
 
 #include "kernels/kernel.h"
 #include "kernels/update.h"
+#include "kernels/view.h"
 #include "tests/bench/timing.h"
 
 enum { ARRAYS = 4, WRITTEN = 3, TILE = 16384, ROUNDS = 30 };
@@ -42,36 +43,25 @@ static void add_up_tile(void *arg, int64_t tile) {
     add_up(p, begin, begin + TILE < p->n ? begin + TILE : p->n);
 }
 
-static lh__view line(float *x, int64_t n) {
-    return (lh__view){.data = x, .dtype = LH_F32, .ndim = 1, .shape = {n}, .stride = {1}};
-}
-
 /* The fastest of the rounds: the bare pass, Adam, the sum of squares. */
 static void measure(const pass *p, lh__pool *pool, double best[3]) {
     const lh_optimizer_options options = {
         .kind = LH_ADAM, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     lh__kernel *const *kernels = lh__device_cpu()->kernels;
-    int64_t steps = 0, ints[LH__UPDATE_INTS];
-    double sum = 0, squares, reals[LH__UPDATE_REALS];
-    const lh__view param = line(p->x[0], p->n), m = line(p->x[1], p->n), v = line(p->x[2], p->n),
-                   grad = line(p->x[3], p->n), none = {.ndim = 1},
-                   total = {.data = &squares, .dtype = LH_F64};
-    const lh__view count = {.data = &steps, .dtype = LH_I64, .ndim = 1, .shape = {1}};
-    const lh__view *in[LH__UPDATE_INPUTS] = {&grad, &m, &v, &none, &count, &none, &none, &none};
+    const lh__view param = lh__line(LH_F32, p->x[0], p->n), grad = lh__line(LH_F32, p->x[3], p->n);
     const lh__view *x[] = {&grad};
-    const lh__kernel_call update = {.op = LH__OP_UPDATE,
-                                    .n_in = LH__UPDATE_INPUTS,
-                                    .n_ints = LH__UPDATE_INTS,
-                                    .n_reals = LH__UPDATE_REALS,
-                                    .in = in,
-                                    .out = &param,
-                                    .ints = ints,
-                                    .reals = reals,
-                                    .pool = pool};
+    int64_t steps = 0;
+    double sum = 0, squares;
+    const lh__view total = {.data = &squares, .dtype = LH_F64};
     const lh__kernel_call norm = {
         .op = LH__OP_SQUARES, .n_in = 1, .in = x, .out = &total, .pool = pool};
+    lh__update_call u;
 
-    lh__update_write(&options, 1, 0, ints, reals);
+    lh__update_write(&u, &options, 1, 0, &param, pool);
+    u.inputs[LH__UPDATE_GRAD] = grad;
+    u.inputs[LH__UPDATE_STATE1] = lh__line(LH_F32, p->x[1], p->n);
+    u.inputs[LH__UPDATE_STATE2] = lh__line(LH_F32, p->x[2], p->n);
+    u.inputs[LH__UPDATE_STEPS] = lh__line(LH_I64, &steps, 1);
     best[0] = best[1] = best[2] = INFINITY;
     for (int64_t round = 1; round <= ROUNDS; round++) {
         double times[4];
@@ -80,9 +70,9 @@ static void measure(const pass *p, lh__pool *pool, double best[3]) {
             for (int64_t i = 0; i < p->n; i++)
                 p->x[k][i] = 1e-3f * (float)(i % 97 + 1);
         for (int k = 0; k < 3; k++)
-            kernels[LH__OP_UPDATE](&update);
+            kernels[LH__OP_UPDATE](&u.call);
         times[0] = now_us();
-        kernels[LH__OP_UPDATE](&update);
+        kernels[LH__OP_UPDATE](&u.call);
         times[1] = now_us();
         kernels[LH__OP_SQUARES](&norm);
         sum += squares;

@@ -131,57 +131,34 @@ static run copy_of(const run *from, int32_t dtype, int64_t n) {
     return r;
 }
 
-/* Inputs of an update; those that the options do not need are absent. */
-typedef struct inputs {
-    lh__view views[LH__UPDATE_INPUTS];
-    const lh__view *in[LH__UPDATE_INPUTS];
-} inputs;
-
-static lh__view absent(void) {
-    return (lh__view){.ndim = 1, .stride = {1}};
-}
-
-static void begin_inputs(inputs *x, const run *r, const lh_optimizer_options *o, int64_t *steps) {
+/* An update of r by its gradient g, whose counts are every second number of `steps`. */
+static void begin_update(lh__update_call *u, const run *r, int g, const lh_optimizer_options *o,
+                         double scale, double max_norm, int64_t *steps, lh__pool *pool) {
     const bool adam = o->kind == LH_ADAM || o->kind == LH_ADAMW;
 
-    for (int k = 0; k < LH__UPDATE_INPUTS; k++)
-        x->views[k] = absent(), x->in[k] = &x->views[k];
+    lh__update_write(u, o, scale, max_norm, &r->p, pool);
+    u->inputs[LH__UPDATE_GRAD] = r->g[g];
     if (o->kind != LH_SGD || o->momentum != 0)
-        x->views[LH__UPDATE_STATE1] = r->s1;
+        u->inputs[LH__UPDATE_STATE1] = r->s1;
     if (adam || (o->kind == LH_RMSPROP && o->momentum > 0))
-        x->views[LH__UPDATE_STATE2] = r->s2;
+        u->inputs[LH__UPDATE_STATE2] = r->s2;
     if (o->amsgrad || o->centered)
-        x->views[LH__UPDATE_STATE3] = r->s3;
-    x->views[LH__UPDATE_STEPS] =
-        (lh__view){.data = steps, .dtype = LH_I64, .ndim = 1, .shape = {2}, .stride = {2}};
+        u->inputs[LH__UPDATE_STATE3] = r->s3;
+    u->inputs[LH__UPDATE_STEPS] = lh__line(LH_I64, steps, 2);
+    u->inputs[LH__UPDATE_STEPS].stride[0] = 2;
 }
 
-static void update(const lh__device *device, const inputs *x, const lh__view *param,
-                   const lh_optimizer_options *o, double scale, double max_norm, lh__pool *pool) {
-    int64_t ints[LH__UPDATE_INTS];
-    double reals[LH__UPDATE_REALS];
-    const lh__kernel_call call = {.op = LH__OP_UPDATE,
-                                  .n_in = LH__UPDATE_INPUTS,
-                                  .n_ints = LH__UPDATE_INTS,
-                                  .n_reals = LH__UPDATE_REALS,
-                                  .in = x->in,
-                                  .out = param,
-                                  .ints = ints,
-                                  .reals = reals,
-                                  .pool = pool};
-
-    lh__update_write(o, scale, max_norm, ints, reals);
-    device->kernels[LH__OP_UPDATE](&call);
+static void run_update(const lh__update_call *u, const lh__device *device) {
+    device->kernels[LH__OP_UPDATE](&u->call);
 }
 
 static void train(run *r, const lh__device *device, const lh_optimizer_options *o, lh__pool *pool) {
     int64_t steps[] = {0, -7, 0}; /* of two members, with something between */
-    inputs x;
+    lh__update_call u;
 
-    begin_inputs(&x, r, o, steps);
     for (int step = 0; step < STEPS; step++) {
-        x.views[LH__UPDATE_GRAD] = r->g[step];
-        update(device, &x, &r->p, o, 0.5, 0, pool);
+        begin_update(&u, r, step, o, 0.5, 0, steps, pool);
+        run_update(&u, device);
     }
     cr_assert_eq(steps[0], STEPS);
     cr_assert_eq(steps[1], -7);
@@ -250,12 +227,11 @@ Test(update, waits_for_guards) {
                 run first = start(LH_F32, n), r = copy_of(&first, LH_F32, n);
                 float value = (float)values[v];
                 int64_t steps[3] = {4, 4, 4};
-                inputs x;
+                lh__update_call u;
 
-                begin_inputs(&x, &r, &o, steps);
-                x.views[LH__UPDATE_GRAD] = r.g[0];
-                x.views[guard] = (lh__view){.data = &value, .dtype = LH_F32};
-                update(devices[d], &x, &r.p, &o, 1, 0, NULL);
+                begin_update(&u, &r, 0, &o, 1, 0, steps, NULL);
+                u.inputs[guard] = (lh__view){.data = &value, .dtype = LH_F32};
+                run_update(&u, devices[d]);
                 cr_assert_eq(steps[0], v ? 4 : 5);
                 cr_assert_eq(memcmp(r.p.data, first.p.data, (size_t)n * sizeof(float)) == 0, v > 0);
                 cr_assert_eq(at(&r.s1, 0) == 0, v > 0);
@@ -274,14 +250,13 @@ Test(update, clips_to_a_norm) {
             run r = start(LH_F64, n);
             double grad[] = {3, 0, -4}, param[] = {1, 1, 1}, squares = 25 + 144, norm = 0.5 * 13;
             int64_t steps[3] = {0};
-            inputs x;
+            lh__update_call u;
 
             memcpy(r.g[0].data, grad, sizeof grad);
             memcpy(r.p.data, param, sizeof param);
-            begin_inputs(&x, &r, &o, steps);
-            x.views[LH__UPDATE_GRAD] = r.g[0];
-            x.views[LH__UPDATE_SQUARES] = (lh__view){.data = &squares, .dtype = LH_F64};
-            update(devices[d], &x, &r.p, &o, 0.5, norms[k], NULL);
+            begin_update(&u, &r, 0, &o, 0.5, norms[k], steps, NULL);
+            u.inputs[LH__UPDATE_SQUARES] = (lh__view){.data = &squares, .dtype = LH_F64};
+            run_update(&u, devices[d]);
             for (int64_t i = 0; i < n; i++)
                 cr_assert_float_eq(at(&r.p, i),
                                    1 - 0.5 * grad[i] * fmin(1, norms[k] / (norm + 1e-6)), 1e-14);
@@ -327,7 +302,7 @@ Test(update, sum_of_squares) {
 /* The largest F32 squared does not fit into F32; its norm must. */
 Test(update, sum_of_squares_does_not_overflow) {
     float big[] = {3e38f, 3e38f};
-    const lh__view x = {.data = big, .dtype = LH_F32, .ndim = 1, .shape = {2}, .stride = {1}};
+    const lh__view x = lh__line(LH_F32, big, 2);
 
     cr_assert_float_eq(sqrt(squares_of(lh__device_cpu(), &x, NULL, NULL)) / 3e38, sqrt(2), 1e-6);
 }
