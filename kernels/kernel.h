@@ -3,8 +3,8 @@
  * Invariants: a kernel allocates nothing but the pool's scratch, never fails, and reads nothing but
  * its call; shapes and dtypes were checked before (the engine's catalogue). Its result is a
  * function of its inputs alone: the same bits with any number of threads. Inputs of elementwise
- * kernels arrive already broadcast to the shape of the output (stride 0). The output is contiguous
- * and aligned to 64 bytes.
+ * kernels arrive already broadcast to the shape of the output (stride 0). The output is contiguous,
+ * or has its channels last where lh__device.channels_last says so, and aligned to 64 bytes.
  */
 #ifndef LH_KERNELS_KERNEL_H
 #define LH_KERNELS_KERNEL_H
@@ -109,7 +109,7 @@ typedef struct lh__view {
 } lh__view;
 
 /* What is to happen to results while they are in cache. run: the elements [begin, begin + n) of the
- * output, in row-major order, are stored and final. Any thread calls it; every element is named
+ * output, in the order in which they lie, are stored and final. Any thread calls it; every element is named
  * once, and not read by the kernel afterwards. */
 typedef struct lh__after lh__after;
 struct lh__after {
@@ -174,6 +174,10 @@ typedef struct lh__device {
     /* How many ways there are to choose from, at most LH__MOST_WAYS: they give the same bits, and
      * which is the fastest depends on the machine. 0: none. NULL: never any. */
     int32_t (*ways)(const lh__kernel_call *call);
+    /* Which operands may have their channels last (view.h), bit n_in being the output's; the result
+     * has the same bits then. Sets `alike` where all of these have to lie the same way. The call is
+     * of contiguous operands that need not be there. NULL: none may. */
+    uint32_t (*channels_last)(const lh__kernel_call *call, int32_t *alike);
     /* Whether the call may be a link of a chain; makes a link that is filled in ready; runs a
      * chain, all of it or, as lh__after, a part. All NULL: there are no chains. */
     int32_t (*may_link)(const lh__kernel_call *call);

@@ -32,6 +32,30 @@ static inline bool lh__view_is_contiguous(const lh__view *v) {
     return true;
 }
 
+/* Channels last: of (n, channels, positions...) the channels of a position are neighbours, the
+ * positions of an image follow one another. */
+static inline void lh__view_put_channels_last(lh__view *v) {
+    int64_t n = v->shape[1];
+
+    v->stride[1] = 1;
+    for (int32_t d = v->ndim - 1; d != 1; d = d > 2 ? d - 1 : d == 2 ? 0 : 1) {
+        v->stride[d] = n;
+        n *= v->shape[d];
+    }
+}
+
+static inline bool lh__view_is_channels_last(const lh__view *v) {
+    lh__view last = *v;
+
+    if (v->ndim < 3)
+        return false;
+    lh__view_put_channels_last(&last);
+    for (int32_t d = 0; d < v->ndim; d++)
+        if (v->shape[d] != 1 && v->stride[d] != last.stride[d])
+            return false;
+    return true;
+}
+
 /* n elements side by side; none where there is no address. */
 static inline lh__view lh__line(int32_t dtype, void *data, int64_t n) {
     return (lh__view){

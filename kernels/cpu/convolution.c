@@ -368,6 +368,10 @@ const char *ISA(conv_way)(const lh__kernel_call *call) {
     return ISA(winograd_takes)(call) ? "Winograd" : ISA(channels_take)(call) ? "channels" : "tiles";
 }
 
+uint32_t ISA(conv_channels_last)(const lh__kernel_call *call) {
+    return 0;
+}
+
 int32_t ISA(conv_runs_after)(const lh__kernel_call *call) {
     product as;
     plan p;

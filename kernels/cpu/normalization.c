@@ -127,6 +127,10 @@ int32_t ISA(channel_norm_runs_after)(const lh__kernel_call *call) {
     return is_plain(call);
 }
 
+uint32_t ISA(channel_norm_channels_last)(const lh__kernel_call *call) {
+    return 0;
+}
+
 void ISA(channel_sums)(const lh__kernel_call *call) {
     bool wide = call->out->dtype == LH_F64;
     norm p = channels_of(call, call->in[1]);

@@ -162,6 +162,24 @@ static const char *way(const lh__kernel_call *call) {
     }
 }
 
+static uint32_t channels_last(const lh__kernel_call *call, int32_t *alike) {
+    *alike = 0;
+    switch (call->op) {
+    case LH_OP_CONV:
+    case LH_OP_CONV_TRANSPOSE:
+    case LH__OP_CONV_WEIGHT_GRAD:
+        return ISA(conv_channels_last)(call);
+    case LH__OP_CHANNEL_MOMENTS:
+    case LH__OP_CHANNEL_NORM:
+    case LH__OP_CHANNEL_SUMS:
+    case LH__OP_CHANNEL_NORM_GRAD:
+        *alike = 1;
+        return ISA(channel_norm_channels_last)(call);
+    default:
+        return 0;
+    }
+}
+
 static int32_t ways(const lh__kernel_call *call) {
     return call->op == LH_OP_MATMUL || call->op == LH_OP_LINEAR ? ISA(matmul_ways)(call) : 0;
 }
@@ -172,6 +190,7 @@ const lh__device ISA(device) = {
     .runs_after = runs_after,
     .way = way,
     .ways = ways,
+    .channels_last = channels_last,
     .may_link = ISA(may_link),
     .ready_link = ISA(ready_link),
     .run_chain = ISA(run_chain),

@@ -277,3 +277,62 @@ void expect_after(trial *t, const char *what) {
     for (int i = 0; i < n; i++)
         witness_device(t, variants[i].device, pool_of(3), what);
 }
+
+/* A copy of v whose channels are last. */
+static lh__view turned(const lh__view *v) {
+    lh__view to = *v;
+
+    to.data = storage(lh__view_numel(v), v->dtype);
+    lh__view_put_channels_last(&to);
+    for (int64_t i = 0; i < lh__view_numel(v); i++)
+        lh__store(&to, i, lh__load(v, i));
+    return to;
+}
+
+static void expect_turned(trial *t, const lh__device *device, uint32_t which, const char *what) {
+    trial last = *t;
+    lh__view want = run_trial(t, device, pool_of(1)), in[8];
+
+    for (int32_t k = 0; k < t->call.n_in; k++) {
+        in[k] = which >> k & 1 ? turned(t->in[k]) : *t->in[k];
+        last.in[k] = &in[k];
+    }
+    if (which >> t->call.n_in & 1)
+        lh__view_put_channels_last(&last.out);
+    for (int threads = 1; threads < POOLS; threads++) {
+        lh__view got = run_trial(&last, device, pool_of(threads));
+
+        for (int64_t i = 0; i < lh__view_numel(&want); i++) {
+            const double g = lh__load(&got, i), w = lh__load(&want, i);
+
+            cr_assert(memcmp(&g, &w, sizeof g) == 0,
+                      "%s, operator %u, operands %x, %d threads: element %ld is %.17g, not %.17g",
+                      what, t->call.op, which, threads, (long)i, g, w);
+        }
+        release(got.data);
+    }
+    witness_device(&last, device, pool_of(3), what);
+    for (int32_t k = 0; k < t->call.n_in; k++)
+        if (which >> k & 1)
+            release(in[k].data);
+    release(want.data);
+}
+
+int expect_channels_last(trial *t, const char *what) {
+    lh__variant variants[3];
+    const int n = lh__cpu_variants(variants);
+    int ways = 0;
+
+    for (int i = 0; i < n; i++) {
+        lh__kernel_call call = t->call;
+        uint32_t may;
+        int32_t alike = 0;
+
+        call.in = t->in, call.out = &t->out, call.ints = t->ints, call.reals = t->reals;
+        call.pool = pool_of(1);
+        may = variants[i].device->channels_last(&call, &alike);
+        for (uint32_t which = may; which; which = alike ? 0 : (which - 1) & may, ways++)
+            expect_turned(t, variants[i].device, which, what);
+    }
+    return ways;
+}

@@ -52,6 +52,11 @@ void expect_agreement(trial *t, const char *what);
  * it sees every element once, and final, and no bit changes. */
 void expect_after(trial *t, const char *what);
 
+/* The same trial with the channels of operands last, in every way that the cpu device says it may
+ * (kernel.h): no bit changes, threads change none, and what runs after sees every element once, and
+ * final. Returns in how many ways, of all variants together. */
+int expect_channels_last(trial *t, const char *what);
+
 /* Runs the trial on one device into a fresh output. */
 lh__view run_trial(trial *t, const lh__device *device, lh__pool *pool);
 
