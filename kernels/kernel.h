@@ -109,8 +109,8 @@ typedef struct lh__view {
 } lh__view;
 
 /* What is to happen to results while they are in cache. run: the elements [begin, begin + n) of the
- * output, in the order in which they lie, are stored and final. Any thread calls it; every element is named
- * once, and not read by the kernel afterwards. */
+ * output, in the order in which they lie, are stored and final. Any thread calls it; every element
+ * is named once, and not read by the kernel afterwards. */
 typedef struct lh__after lh__after;
 struct lh__after {
     void (*run)(const lh__after *self, int64_t begin, int64_t n);

@@ -56,6 +56,22 @@ static inline bool lh__view_is_channels_last(const lh__view *v) {
     return true;
 }
 
+/* How images (n, channels, positions...) lie: elements from one to the next, from channel to
+ * channel, from position to position. One of the last two is 1. */
+typedef struct lh__layout {
+    int64_t image, channel, position;
+} lh__layout;
+
+/* Of a view that is contiguous, or has its channels last. */
+static inline lh__layout lh__layout_of(const lh__view *v) {
+    int64_t positions = 1;
+
+    for (int32_t d = 2; d < v->ndim; d++)
+        positions *= v->shape[d];
+    return lh__view_is_contiguous(v) ? (lh__layout){v->shape[1] * positions, positions, 1}
+                                     : (lh__layout){v->shape[1] * positions, 1, v->shape[1]};
+}
+
 /* n elements side by side; none where there is no address. */
 static inline lh__view lh__line(int32_t dtype, void *data, int64_t n) {
     return (lh__view){

@@ -99,8 +99,9 @@ static void turn_channels(const convolution *k, float *to, int64_t panel, int64_
                           int64_t channels) {
     const sweep *s = &k->s;
     const int64_t taps = s->g.taps, first = panel * PANEL + l;
-    const planes p = {k->weight + first * s->row + c0 * s->column, least(WIDTH, s->to_c - first),
-                      s->row, 1, channels * taps};
+    const lh__layout lie = {0, s->row, 1};
+    const planes p =
+        planes_of(k->weight + c0 * s->column, &lie, 0, first, s->to_c - first, 1, channels * taps);
     const window all = {0, 0, 1, channels * taps};
     float turned[MOST_TAPS * WIDTH * WIDTH];
 
@@ -282,16 +283,17 @@ static void begin_results(const convolution *k, int64_t panel, int64_t lanes, fl
 static void put_results(const convolution *k, const part *at, int64_t panel, int64_t lanes,
                         const float *results) {
     const sweep *s = &k->s;
-    const int64_t top = at->row * s->spread[1], plane = s->to[1] * s->to[2];
+    const lh__layout *lie = &s->result;
+    const int64_t top = at->row * s->spread[1], c = panel * PANEL;
     const int64_t n = least(at->rows * s->spread[1], s->to[1] - top) * s->to[2];
 
     for (int64_t i = 0; i < at->images; i++, results += n * PANEL) {
-        const int64_t begin = ((at->image + i) * s->to_c + panel * PANEL) * plane + top * s->to[2];
+        const int64_t begin = (at->image + i) * lie->image + top * s->to[2] * lie->position;
 
         for (int64_t l = 0; l < lanes; l += WIDTH)
-            lanes_to_planes(k->y + begin + l * plane, plane, least(WIDTH, lanes - l), results + l,
-                            PANEL, n);
-        run_after(k->after, begin, n, plane, lanes);
+            lanes_to_planes(k->y + begin + (c + l) * lie->channel, lie, least(WIDTH, lanes - l),
+                            results + l, PANEL, n);
+        run_after(k->after, lie, begin, n, c, lanes);
     }
 }
 

@@ -97,14 +97,14 @@ static void take_small(const weight_grad *w, const part *at, int64_t s0, int64_t
     const sweep *s = &w->s;
     const window rows = {at->row, 0, at->rows, w->line};
     const int64_t image = at->rows * w->line * w->small_block, size = at->images * image;
-    planes p = {NULL, 0, s->to[1] * s->to[2], s->to[1], s->to[2]};
 
     if (w->line > s->to[2])
         memset(g, 0, (size_t)size * sizeof *g);
     for (int64_t i = 0; i < at->images; i++)
         for (int64_t c = 0; c < small; c += WIDTH) {
-            p.data = w->small + ((at->image + i) * s->to_c + s0 + c) * p.size;
-            p.channels = least(WIDTH, small - c);
+            const planes p = planes_of(w->small, &s->result, at->image + i, s0 + c, small - c,
+                                       s->to[1], s->to[2]);
+
             planes_to_lanes(g + i * image + c, w->small_block, &p, &rows);
         }
     lh__round_f32(g, size, s->products, 0);
@@ -148,6 +148,7 @@ static void weight_sum(void *arg, int64_t unit) {
     const int64_t large = w->s.from_c, small = w->s.to_c, run = MOST_TAPS / taps;
     const int64_t channels = least(w->large_block, large - l0), size = sums_of_unit(w);
     const int64_t shared = size * w->large_blocks * w->small_blocks;
+    const lh__layout lie = {0, large * taps, 1};
     const float *from =
         w->sums + block * size + at / PANEL * taps * w->large_block * PANEL + at % PANEL;
     float turned[MOST_TAPS * WIDTH];
@@ -166,8 +167,8 @@ static void weight_sum(void *arg, int64_t unit) {
                 total += load(sum + share * shared);
             store(turned + i * WIDTH, total);
         }
-        lanes_to_planes(w->y + (s0 * large + l0 + c) * taps, large * taps, least(WIDTH, small - s0),
-                        turned, WIDTH, n * taps);
+        lanes_to_planes(w->y + (s0 * large + l0 + c) * taps, &lie, least(WIDTH, small - s0), turned,
+                        WIDTH, n * taps);
     }
 }
 

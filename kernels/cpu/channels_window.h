@@ -84,15 +84,14 @@ static void fill_window(float *x, const float *data, const sweep *s, const cuts 
                         int64_t elements, int64_t c0, int64_t n) {
     const window w = {at->row * s->step[1] + s->low[1], s->low[2], c->window_rows, c->columns};
     const int64_t size = c->window_rows * c->columns * elements;
-    planes p = {NULL, 0, s->from[1] * s->from[2], s->from[1], s->from[2]};
-    const int64_t channels = s->transpose ? s->g.small_c : s->g.large_c;
 
-    if (has_border(&p, &w))
+    if (has_border(s->from[1], s->from[2], &w))
         memset(x, 0, (size_t)(at->images * size) * sizeof *x);
     for (int64_t i = 0; i < at->images; i++, x += size)
         for (int64_t k = 0; k < n; k += WIDTH) {
-            p.data = data + ((at->image + i) * channels + c0 + k) * p.size;
-            p.channels = least(WIDTH, n - k);
+            const planes p =
+                planes_of(data, &s->source, at->image + i, c0 + k, n - k, s->from[1], s->from[2]);
+
             if (elements == 1)
                 copy_window(x, &p, &w);
             else

@@ -305,15 +305,48 @@ static bool as_product(const lh__kernel_call *call, product *p) {
     return true;
 }
 
-/* Contiguous operands of one dtype that there is a loop for, with offsets that fit 32 bits. */
-static bool is_plain(const lh__kernel_call *call) {
+/* Operands of one dtype that there is a loop for, with offsets that fit 32 bits. */
+static bool is_real(const lh__kernel_call *call) {
     int32_t dtype = call->out->dtype;
 
     for (int32_t k = 0; k < call->n_in; k++)
-        if (call->in[k]->dtype != dtype || !lh__view_is_contiguous(call->in[k]) ||
-            (k == 1 && lh__view_numel(call->in[k]) > INT32_MAX))
+        if (call->in[k]->dtype != dtype || (k == 1 && lh__view_numel(call->in[k]) > INT32_MAX))
             return false;
     return dtype == LH_F32 || dtype == LH_F64;
+}
+
+/* Whether the operands lie as the loop wants them: contiguous, or those of `last` (bits, the output
+ * is n_in) with channels last. */
+static bool lies_so(const lh__kernel_call *call, uint32_t last) {
+    for (int32_t k = 0; k <= call->n_in; k++) {
+        const lh__view *v = k < call->n_in ? call->in[k] : call->out;
+
+        if (!lh__view_is_contiguous(v) && !(last >> k & 1 && lh__view_is_channels_last(v)))
+            return false;
+    }
+    return true;
+}
+
+static bool is_plain(const lh__kernel_call *call) {
+    return is_real(call) && lies_so(call, 0);
+}
+
+/* The images: source and result, or the two that the weight's gradient is of. */
+uint32_t ISA(conv_channels_last)(const lh__kernel_call *call) {
+    const uint32_t other = call->op == LH__OP_CONV_WEIGHT_GRAD ? 1 : (uint32_t)call->n_in;
+    product as;
+
+    return is_real(call) && !as_product(call, &as) &&
+                   (ISA(winograd_takes)(call) || ISA(channels_take)(call))
+               ? 1u | 1u << other
+               : 0;
+}
+
+/* Whether loops over lanes take the call, with images that lie either way. */
+static bool takes_lanes(const lh__kernel_call *call) {
+    const uint32_t last = ISA(conv_channels_last)(call);
+
+    return last && lies_so(call, last);
 }
 
 /* The weight, which is read where it lies, as products take it. False: no memory. */
@@ -337,14 +370,14 @@ void ISA(conv)(const lh__kernel_call *call) {
     product as;
     plan p;
 
+    if (takes_lanes(call) && ((ISA(winograd_takes)(call) && ISA(winograd)(call)) ||
+                              (ISA(channels_take)(call) && ISA(channels_conv)(call))))
+        return;
     if (is_plain(call)) {
         if (as_product(call, &as)) {
             ISA(matmul)(&as.call);
             return;
         }
-        if ((ISA(winograd_takes)(call) && ISA(winograd)(call)) ||
-            (ISA(channels_take)(call) && ISA(channels_conv)(call)))
-            return;
         p = plan_of(call);
         if (round_weight(call, &p) && plan_fits(&p, size)) {
             lh__pool_run(call->pool, (p.units + p.grain - 1) / p.grain,
@@ -356,6 +389,8 @@ void ISA(conv)(const lh__kernel_call *call) {
         lh__ref_conv(call);
     else
         lh__ref_conv_transpose(call);
+    if (call->after)
+        call->after->run(call->after, 0, lh__view_numel(call->out));
 }
 
 const char *ISA(conv_way)(const lh__kernel_call *call) {
@@ -366,10 +401,6 @@ const char *ISA(conv_way)(const lh__kernel_call *call) {
     if (as_product(call, &as))
         return ISA(matmul_way)(&as.call);
     return ISA(winograd_takes)(call) ? "Winograd" : ISA(channels_take)(call) ? "channels" : "tiles";
-}
-
-uint32_t ISA(conv_channels_last)(const lh__kernel_call *call) {
-    return 0;
 }
 
 int32_t ISA(conv_runs_after)(const lh__kernel_call *call) {
@@ -390,15 +421,15 @@ void ISA(conv_weight_grad)(const lh__kernel_call *call) {
         .small = call->in[0]->data, .large = call->in[1]->data, .weight = call->out->data};
     product as;
 
+    if (takes_lanes(call) && ((ISA(winograd_takes)(call) && ISA(winograd_weight)(call)) ||
+                              (ISA(channels_take)(call) && ISA(channels_weight)(call))))
+        return;
     w.g = lh__conv_of(call);
     w.products = rounding_of(call);
     if (is_plain(call) && as_product(call, &as)) {
         ISA(matmul)(&as.call);
         return;
     }
-    if (is_plain(call) && ((ISA(winograd_takes)(call) && ISA(winograd_weight)(call)) ||
-                           (ISA(channels_take)(call) && ISA(channels_weight)(call))))
-        return;
     if (is_plain(call) && weight_plan_fits(&w, size)) {
         regions = w.g.groups * w.lane_blocks;
         w.partial = lh__pool_scratch(call->pool,

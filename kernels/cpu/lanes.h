@@ -1,7 +1,8 @@
 /* lanes.h - channels side by side in a register, and products of such registers, in F32.
  *
  * Convolutions compute on groups of WIDTH channels, one to a lane; memory holds a channel as a
- * plane. For sources that are compiled once for each instruction set.
+ * plane, which is turned, or the channels of a position side by side. For sources that are compiled
+ * once for each instruction set.
  */
 #ifndef LH_KERNELS_CPU_LANES_H
 #define LH_KERNELS_CPU_LANES_H
@@ -11,6 +12,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/panel.h"
 #include "kernels/cpu/vector.h"
+#include "kernels/view.h"
 
 enum {
     WIDTH = LH__VECTOR_BYTES / 4,
@@ -78,11 +80,23 @@ static inline void panel_rows(int64_t rows, int64_t vectors, int64_t n, const fl
     }
 }
 
-/* Planes of `height` x `width` of up to WIDTH channels, `size` elements apart. */
+/* Planes of `height` x `width` positions, `step` elements apart, of up to WIDTH channels, `size`
+ * elements apart; one of the two is 1. */
 typedef struct planes {
     const float *data;
-    int64_t channels, size, height, width;
+    int64_t channels, size, step, height, width;
 } planes;
+
+/* Channels [c, c + n) of an image, or the first WIDTH of them. */
+static inline planes planes_of(const float *data, const lh__layout *lie, int64_t image, int64_t c,
+                               int64_t n, int64_t height, int64_t width) {
+    return (planes){data + image * lie->image + c * lie->channel,
+                    n < WIDTH ? n : WIDTH,
+                    lie->channel,
+                    lie->position,
+                    height,
+                    width};
+}
 
 /* x[i] lane l = lane[l][i], i < n <= WIDTH. */
 static inline __attribute__((always_inline)) void
@@ -110,14 +124,35 @@ typedef struct window {
     int64_t top, left, rows, columns;
 } window;
 
-/* Whether a window goes beyond the planes: what is there has to be zero before. */
-static inline bool has_border(const planes *p, const window *w) {
-    return w->left < 0 || w->left + w->columns > p->width || w->top < 0 ||
-           w->top + w->rows > p->height;
+/* Whether a window goes beyond planes: what is there has to be zero before. */
+static inline bool has_border(int64_t height, int64_t width, const window *w) {
+    return w->left < 0 || w->left + w->columns > width || w->top < 0 || w->top + w->rows > height;
+}
+
+/* planes_to_lanes of channels that are neighbours. */
+static void copy_lanes(float *to, int64_t step, const planes *p, const window *w) {
+    const int64_t top = w->top > 0 ? w->top : 0, left = w->left > 0 ? w->left : 0;
+    const int64_t bottom = w->top + w->rows < p->height ? w->top + w->rows : p->height;
+    const int64_t right = w->left + w->columns < p->width ? w->left + w->columns : p->width;
+
+    for (int64_t i = top; i < bottom; i++) {
+        const float *from = p->data + (i * p->width + left) * p->step;
+        float *at = to + ((i - w->top) * w->columns + left - w->left) * step;
+
+        for (int64_t j = left; j < right; j++, from += p->step, at += step) {
+            vector_f32 x = {0};
+
+            if (p->channels == WIDTH)
+                x = load(from);
+            else
+                memcpy(&x, from, (size_t)p->channels * sizeof *from);
+            store(at, x);
+        }
+    }
 }
 
 /* to[row][column][lane], positions `step` apart; positions outside the planes are left alone. Lanes
- * beyond the channels repeat the last one. */
+ * beyond the channels hold nothing that counts. */
 static void planes_to_lanes(float *to, int64_t step, const planes *p, const window *w) {
     const int64_t first = w->top > 0 ? w->top : 0, line = w->columns * step;
     const int64_t last = w->top + w->rows < p->height ? w->top + w->rows : p->height;
@@ -125,6 +160,10 @@ static void planes_to_lanes(float *to, int64_t step, const planes *p, const wind
     const float *lane[WIDTH];
     float *row = to + (first - w->top) * line - w->left * step; /* where column 0 would be */
 
+    if (p->step != 1) {
+        copy_lanes(to, step, p, w);
+        return;
+    }
     for (int64_t i = 0; i < WIDTH; i++)
         lane[i] = p->data + (i < p->channels ? i : p->channels - 1) * p->size;
     for (int64_t at = first * p->width, column = 0; at < end; at += WIDTH) {
@@ -151,10 +190,19 @@ static void planes_to_lanes(float *to, int64_t step, const planes *p, const wind
     }
 }
 
-/* n elements of each of `channels` planes, `size` elements apart, from n positions of lanes, `step`
- * apart. */
-static void lanes_to_planes(float *to, int64_t size, int64_t channels, const float *from,
+/* n positions of up to WIDTH channels from as many of lanes, `step` apart. */
+static void lanes_to_planes(float *to, const lh__layout *lie, int64_t channels, const float *from,
                             int64_t step, int64_t n) {
+    const int64_t size = lie->channel;
+
+    for (int64_t i = 0; i < n && lie->position != 1; i++) {
+        if (channels == WIDTH)
+            store(to + i * lie->position, load(from + i * step));
+        else
+            memcpy(to + i * lie->position, from + i * step, (size_t)channels * sizeof *to);
+    }
+    if (lie->position != 1)
+        return;
     for (int64_t at = 0; at < n; at += WIDTH) {
         const int64_t here = n - at < WIDTH ? n - at : WIDTH;
 
@@ -175,14 +223,21 @@ static void lanes_to_planes(float *to, int64_t size, int64_t channels, const flo
     }
 }
 
-/* Tells what is final: `n` elements from `begin` on of each of `channels` planes. */
-static inline void run_after(const lh__after *after, int64_t begin, int64_t n, int64_t plane,
-                             int64_t channels) {
-    if (after && n == plane)
-        after->run(after, begin, n * channels);
-    else if (after)
-        for (int64_t c = 0; c < channels; c++)
-            after->run(after, begin + c * plane, n);
+/* Tells what is final: `n` positions of an image from element `begin` on, of channels [c, c +
+ * channels). With channels last nothing is told until the last of them, then all of them are. */
+static inline void run_after(const lh__after *after, const lh__layout *lie, int64_t begin,
+                             int64_t n, int64_t c, int64_t channels) {
+    const int64_t plane = lie->channel, all = lie->position;
+
+    if (!after || (all != 1 && c + channels < all))
+        return;
+    if (all != 1)
+        after->run(after, begin, n * all);
+    else if (n == plane)
+        after->run(after, begin + c * plane, n * channels);
+    else
+        for (int64_t k = c; k < c + channels; k++)
+            after->run(after, begin + k * plane, n);
 }
 
 /* Memory of one thread at a time: at least as many rooms as the pool has threads. */

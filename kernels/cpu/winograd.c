@@ -37,9 +37,10 @@ enum {
 
 /* How the source is cut: a unit is a run of tile rows of one image, or of whole images. */
 typedef struct source {
-    planes shape; /* of one image; data NULL */
     const float *data;
-    int64_t batch, pad[2];     /* positions before the first */
+    lh__layout lies;
+    int64_t batch, channels, height, width;
+    int64_t pad[2];            /* positions before the first */
     int64_t tile_rows, across; /* tiles of an image */
     int64_t rows, images;      /* of a unit */
     int64_t bands, units;      /* of an image; all together */
@@ -51,6 +52,7 @@ typedef struct winograd {
     source s;
     const float *weight, *bias;
     float *y, *u;
+    lh__layout result;
     int64_t to_c, to[2];
     int64_t to_step, from_step; /* of the weight, from channel to channel */
     int64_t panels;
@@ -135,14 +137,13 @@ tiles_of(float *to, int64_t row, int64_t step, const source *s, int64_t unit, in
     for (int64_t k = 0; k < n; k++, at.image++, tiles += at.rows * s->across) {
         const window w = {2 * at.row - pad[0], -pad[1], 2 * at.rows + more, columns};
 
-        if (has_border(&s->shape, &w))
+        if (has_border(s->height, s->width, &w))
             memset(room, 0, (size_t)(w.rows * columns * WIDTH) * sizeof *room);
         for (int64_t c = 0; c < channels; c += WIDTH) {
-            planes p = s->shape;
+            const planes p =
+                planes_of(s->data, &s->lies, at.image, c0 + c, channels - c, s->height, s->width);
             float *tile = to + tiles * row + c;
 
-            p.data = s->data + (at.image * p.channels + c0 + c) * p.size;
-            p.channels = least(WIDTH, channels - c);
             planes_to_lanes(room, WIDTH, &p, &w);
             lh__round_f32(room, w.rows * columns * WIDTH, s->products, 0);
             for (int64_t i = 0; i < at.rows; i++)
@@ -184,9 +185,10 @@ static inline void transform_taps(float *u, int64_t step, const vector_f32 g[TAP
  * WIDTH): those that are neighbours in memory. */
 static void transform_channels(const winograd *w, float *u, int64_t panel, int64_t l, int64_t c,
                                int64_t channels) {
-    const int64_t from_c = w->s.shape.channels, first = panel * PANEL + l;
-    const planes p = {w->weight + first * w->to_step + c * w->from_step,
-                      least(WIDTH, w->to_c - first), w->to_step, 1, channels * TAPS};
+    const int64_t from_c = w->s.channels, first = panel * PANEL + l;
+    const lh__layout lie = {0, w->to_step, 1};
+    const planes p = planes_of(w->weight + c * w->from_step, &lie, 0, first, w->to_c - first, 1,
+                               channels * TAPS);
     const window all = {0, 0, 1, channels * TAPS};
     float taps[TAPS * WIDTH * WIDTH];
 
@@ -204,7 +206,7 @@ static void transform_channels(const winograd *w, float *u, int64_t panel, int64
 /* u[panel][point][from][lane] of one panel and WIDTH of `from`. */
 static void transform_weight(void *arg, int64_t unit) {
     const winograd *w = arg;
-    const int64_t from_c = w->s.shape.channels, blocks = (from_c + WIDTH - 1) / WIDTH;
+    const int64_t from_c = w->s.channels, blocks = (from_c + WIDTH - 1) / WIDTH;
     const int64_t panel = unit / blocks, begin = unit % blocks * WIDTH;
     const int64_t end = least(begin + WIDTH, from_c);
     const int64_t neighbours = w->from_step == TAPS ? WIDTH : 1;
@@ -240,10 +242,11 @@ static inline void transform_result(vector_f32 y[2][2], const float *m, int64_t 
 /* A panel's results of one part, whose first tile's products are at m[point][tile][PANEL]. */
 static void put_results(const winograd *w, const part *at, int64_t panel, const float *m,
                         int64_t step, float *room) {
-    const int64_t plane = w->to[0] * w->to[1], width = w->to[1];
+    const lh__layout *lie = &w->result;
+    const int64_t width = w->to[1];
     const int64_t row = 2 * at->row, rows = least(2 * at->rows, w->to[0] - row);
-    const int64_t lanes = least(PANEL, w->to_c - panel * PANEL);
-    const int64_t first = (at->image * w->to_c + panel * PANEL) * plane + row * width;
+    const int64_t lanes = least(PANEL, w->to_c - panel * PANEL), c = panel * PANEL;
+    const int64_t first = at->image * lie->image + row * width * lie->position;
 
     for (int64_t l = 0; l < lanes; l += WIDTH) {
         const int64_t channels = least(WIDTH, lanes - l);
@@ -251,7 +254,7 @@ static void put_results(const winograd *w, const part *at, int64_t panel, const 
         float bias[WIDTH] = {0};
 
         for (int64_t i = 0; i < channels && w->bias; i++)
-            bias[i] = w->bias[panel * PANEL + l + i];
+            bias[i] = w->bias[c + l + i];
         for (int64_t i = 0; i < rows; i += 2)
             for (int64_t j = 0; j < width; j += 2, from += PANEL) {
                 vector_f32 y[2][2];
@@ -266,9 +269,10 @@ static void put_results(const winograd *w, const part *at, int64_t panel, const 
                 if (i + 1 < rows && j + 1 < width)
                     store(to + (width + 1) * WIDTH, y[1][1] + load(bias));
             }
-        lanes_to_planes(w->y + first + l * plane, plane, channels, room, WIDTH, rows * width);
+        lanes_to_planes(w->y + first + (c + l) * lie->channel, lie, channels, room, WIDTH,
+                        rows * width);
     }
-    run_after(w->after, first, rows * width, plane, lanes);
+    run_after(w->after, lie, first, rows * width, c, lanes);
 }
 
 /* Elements between points: not a power of two, which would crowd one set of the cache. */
@@ -285,7 +289,7 @@ static void list_steps(int32_t *list, int64_t n, int64_t step) {
 static void winograd_unit(void *arg, int64_t unit) {
     const winograd *w = arg;
     const source *s = &w->s;
-    const int64_t from_c = s->shape.channels, row = round_up(from_c, WIDTH);
+    const int64_t from_c = s->channels, row = round_up(from_c, WIDTH);
     const int64_t v_step = point_step(s->tiles, row), m_step = point_step(s->tiles, PANEL);
     int32_t list[DEPTH];
     int64_t room, tiles;
@@ -326,14 +330,16 @@ static bool is_of_this_kind(const lh__conv *g) {
 }
 
 /* The source of the convolution: its large side, or its small one. */
-static source source_of(const lh__kernel_call *call, const lh__conv *g, const void *data,
+static source source_of(const lh__kernel_call *call, const lh__conv *g, const lh__view *v,
                         bool small) {
-    source s = {.data = data, .batch = g->batch, .products = rounding_of(call)};
+    source s = {.data = v->data,
+                .lies = lh__layout_of(v),
+                .batch = g->batch,
+                .products = rounding_of(call)};
 
-    s.shape.channels = small ? g->small_c : g->large_c;
-    s.shape.height = small ? g->small[1] : g->large[1];
-    s.shape.width = small ? g->small[2] : g->large[2];
-    s.shape.size = s.shape.height * s.shape.width;
+    s.channels = small ? g->small_c : g->large_c;
+    s.height = small ? g->small[1] : g->large[1];
+    s.width = small ? g->small[2] : g->large[2];
     for (int32_t d = 0; d < 2; d++)
         s.pad[d] = small ? 2 - g->padding[1 + d] : g->padding[1 + d];
     return s;
@@ -351,10 +357,11 @@ bool ISA(winograd)(const lh__kernel_call *call) {
     const lh__conv g = lh__conv_of(call);
     const bool turned = call->op == LH_OP_CONV_TRANSPOSE;
     const int64_t from_c = turned ? g.small_c : g.large_c;
-    winograd w = {.s = source_of(call, &g, call->in[0]->data, turned),
+    winograd w = {.s = source_of(call, &g, call->in[0], turned),
                   .weight = call->in[1]->data,
                   .bias = call->n_in > 2 ? call->in[2]->data : NULL,
                   .y = call->out->data,
+                  .result = lh__layout_of(call->out),
                   .to_c = turned ? g.large_c : g.small_c,
                   .to_step = turned ? TAPS : g.large_c * TAPS,
                   .from_step = turned ? g.large_c * TAPS : TAPS,
@@ -418,8 +425,8 @@ static void weight_unit(void *arg, int64_t unit) {
     const int64_t blocks = w->large_blocks * w->small_blocks, share = unit / blocks;
     const int64_t l0 = unit % blocks / w->small_blocks * w->large_block;
     const int64_t s0 = unit % w->small_blocks * w->small_block;
-    const int64_t large = least(w->large_block, w->s.shape.channels - l0);
-    const int64_t small = least(w->small_block, w->g.shape.channels - s0);
+    const int64_t large = least(w->large_block, w->s.channels - l0);
+    const int64_t small = least(w->small_block, w->g.channels - s0);
     const int64_t v_step = point_step(w->s.tiles, w->large_block);
     const int64_t d_step = point_step(w->s.tiles, w->small_block);
     const int64_t first = share * w->s.units / w->shares,
@@ -450,7 +457,7 @@ static void weight_unit(void *arg, int64_t unit) {
     to[0] = (u0) + ((u1) + (u2)) * 0.5f, to[1] = ((u1) - (u2)) * 0.5f, \
     to[2] = ((u1) + (u2)) * 0.5f + (u3)
 
-/* taps[9][lane] from u[16]. */
+/* taps[TAPS][lane] from u[POINTS]. */
 static inline void transform_sums(float *taps, const vector_f32 u[POINTS]) {
     vector_f32 rows[3][4], d[3];
 
@@ -471,13 +478,14 @@ static void weight_sum(void *arg, int64_t unit) {
     const int64_t groups = w->small_block / WIDTH, block = unit / groups;
     const int64_t l0 = block / w->small_blocks * w->large_block;
     const int64_t at = unit % groups * WIDTH, s0 = block % w->small_blocks * w->small_block + at;
-    const int64_t large = w->s.shape.channels, small = w->g.shape.channels;
+    const int64_t large = w->s.channels, small = w->g.channels;
     const int64_t channels = least(w->large_block, large - l0);
     const int64_t size = POINTS * w->large_block * w->small_block;
     const int64_t step = w->large_block * w->small_block;
     const int64_t shared = size * w->large_blocks * w->small_blocks;
     const float *from = w->sums + block * size + at / PANEL * w->large_block * PANEL + at % PANEL;
-    float taps[RUN * 9 * WIDTH];
+    const lh__layout lie = {0, large * TAPS, 1};
+    float taps[RUN * TAPS * WIDTH];
 
     if (s0 >= small)
         return;
@@ -494,17 +502,17 @@ static void weight_sum(void *arg, int64_t unit) {
                 for (int64_t share = 1; share < w->shares; share++)
                     u[p] += load(sum + share * shared);
             }
-            transform_sums(taps + i * 9 * WIDTH, u);
+            transform_sums(taps + i * TAPS * WIDTH, u);
         }
-        lanes_to_planes(w->y + (s0 * large + l0 + c) * 9, large * 9, least(WIDTH, small - s0), taps,
-                        WIDTH, n * 9);
+        lanes_to_planes(w->y + (s0 * large + l0 + c) * TAPS, &lie, least(WIDTH, small - s0), taps,
+                        WIDTH, n * TAPS);
     }
 }
 
 bool ISA(winograd_weight)(const lh__kernel_call *call) {
     const lh__conv g = lh__conv_of(call);
-    weight_grad w = {.s = source_of(call, &g, call->in[1]->data, false),
-                     .g = source_of(call, &g, call->in[0]->data, true),
+    weight_grad w = {.s = source_of(call, &g, call->in[1], false),
+                     .g = source_of(call, &g, call->in[0], true),
                      .y = call->out->data};
     int64_t blocks, room;
 

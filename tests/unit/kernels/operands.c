@@ -285,7 +285,7 @@ static lh__view turned(const lh__view *v) {
     to.data = storage(lh__view_numel(v), v->dtype);
     lh__view_put_channels_last(&to);
     for (int64_t i = 0; i < lh__view_numel(v); i++)
-        lh__store(&to, i, lh__load(v, i));
+        put(&to, i, at(v, i));
     return to;
 }
 
@@ -303,7 +303,7 @@ static void expect_turned(trial *t, const lh__device *device, uint32_t which, co
         lh__view got = run_trial(&last, device, pool_of(threads));
 
         for (int64_t i = 0; i < lh__view_numel(&want); i++) {
-            const double g = lh__load(&got, i), w = lh__load(&want, i);
+            const double g = at(&got, i), w = at(&want, i);
 
             cr_assert(memcmp(&g, &w, sizeof g) == 0,
                       "%s, operator %u, operands %x, %d threads: element %ld is %.17g, not %.17g",
