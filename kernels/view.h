@@ -58,18 +58,18 @@ static inline bool lh__view_is_channels_last(const lh__view *v) {
 
 /* How images (n, channels, positions...) lie: elements from one to the next, from channel to
  * channel, from position to position. One of the last two is 1. */
-typedef struct lh__layout {
+typedef struct lh__strides {
     int64_t image, channel, position;
-} lh__layout;
+} lh__strides;
 
 /* Of a view that is contiguous, or has its channels last. */
-static inline lh__layout lh__layout_of(const lh__view *v) {
+static inline lh__strides lh__strides_of(const lh__view *v) {
     int64_t positions = 1;
 
     for (int32_t d = 2; d < v->ndim; d++)
         positions *= v->shape[d];
-    return lh__view_is_contiguous(v) ? (lh__layout){v->shape[1] * positions, positions, 1}
-                                     : (lh__layout){v->shape[1] * positions, 1, v->shape[1]};
+    return lh__view_is_contiguous(v) ? (lh__strides){v->shape[1] * positions, positions, 1}
+                                     : (lh__strides){v->shape[1] * positions, 1, v->shape[1]};
 }
 
 /* n elements side by side; none where there is no address. */

@@ -99,7 +99,7 @@ static void turn_channels(const convolution *k, float *to, int64_t panel, int64_
                           int64_t channels) {
     const sweep *s = &k->s;
     const int64_t taps = s->g.taps, first = panel * PANEL + l;
-    const lh__layout lie = {0, s->row, 1};
+    const lh__strides lie = {0, s->row, 1};
     const planes p =
         planes_of(k->weight + c0 * s->column, &lie, 0, first, s->to_c - first, 1, channels * taps);
     const window all = {0, 0, 1, channels * taps};
@@ -283,7 +283,7 @@ static void begin_results(const convolution *k, int64_t panel, int64_t lanes, fl
 static void put_results(const convolution *k, const part *at, int64_t panel, int64_t lanes,
                         const float *results) {
     const sweep *s = &k->s;
-    const lh__layout *lie = &s->result;
+    const lh__strides *lie = &s->result;
     const int64_t top = at->row * s->spread[1], c = panel * PANEL;
     const int64_t n = least(at->rows * s->spread[1], s->to[1] - top) * s->to[2];
 

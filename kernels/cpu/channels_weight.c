@@ -148,7 +148,7 @@ static void weight_sum(void *arg, int64_t unit) {
     const int64_t large = w->s.from_c, small = w->s.to_c, run = MOST_TAPS / taps;
     const int64_t channels = least(w->large_block, large - l0), size = sums_of_unit(w);
     const int64_t shared = size * w->large_blocks * w->small_blocks;
-    const lh__layout lie = {0, large * taps, 1};
+    const lh__strides lie = {0, large * taps, 1};
     const float *from =
         w->sums + block * size + at / PANEL * taps * w->large_block * PANEL + at % PANEL;
     float turned[MOST_TAPS * WIDTH];

@@ -331,22 +331,30 @@ static bool is_plain(const lh__kernel_call *call) {
     return is_real(call) && lies_so(call, 0);
 }
 
-/* The images: source and result, or the two that the weight's gradient is of. */
+/* The images whose channels fill a register: source and result, or the two that the weight's
+ * gradient is of. */
 uint32_t ISA(conv_channels_last)(const lh__kernel_call *call) {
-    const uint32_t other = call->op == LH__OP_CONV_WEIGHT_GRAD ? 1 : (uint32_t)call->n_in;
+    const bool of_weight = call->op == LH__OP_CONV_WEIGHT_GRAD;
+    const lh__view *other = of_weight ? call->in[1] : call->out;
+    const int64_t least_channels = LH__VECTOR_BYTES / 4;
+    uint32_t last = 0;
     product as;
 
-    return is_real(call) && !as_product(call, &as) &&
-                   (ISA(winograd_takes)(call) || ISA(channels_take)(call))
-               ? 1u | 1u << other
-               : 0;
+    if (!is_real(call) || as_product(call, &as) ||
+        !(ISA(winograd_takes)(call) || ISA(channels_take)(call)))
+        return 0;
+    if (call->in[0]->shape[1] >= least_channels)
+        last |= 1;
+    if (other->shape[1] >= least_channels)
+        last |= 1u << (of_weight ? 1 : call->n_in);
+    return last;
 }
 
-/* Whether loops over lanes take the call, with images that lie either way. */
-static bool takes_lanes(const lh__kernel_call *call) {
-    const uint32_t last = ISA(conv_channels_last)(call);
+/* Whether loops over lanes may take the call, with images that lie either way. */
+static bool may_take_lanes(const lh__kernel_call *call) {
+    product as;
 
-    return last && lies_so(call, last);
+    return is_real(call) && lies_so(call, ISA(conv_channels_last)(call)) && !as_product(call, &as);
 }
 
 /* The weight, which is read where it lies, as products take it. False: no memory. */
@@ -370,8 +378,8 @@ void ISA(conv)(const lh__kernel_call *call) {
     product as;
     plan p;
 
-    if (takes_lanes(call) && ((ISA(winograd_takes)(call) && ISA(winograd)(call)) ||
-                              (ISA(channels_take)(call) && ISA(channels_conv)(call))))
+    if (may_take_lanes(call) && ((ISA(winograd_takes)(call) && ISA(winograd)(call)) ||
+                                 (ISA(channels_take)(call) && ISA(channels_conv)(call))))
         return;
     if (is_plain(call)) {
         if (as_product(call, &as)) {
@@ -421,8 +429,8 @@ void ISA(conv_weight_grad)(const lh__kernel_call *call) {
         .small = call->in[0]->data, .large = call->in[1]->data, .weight = call->out->data};
     product as;
 
-    if (takes_lanes(call) && ((ISA(winograd_takes)(call) && ISA(winograd_weight)(call)) ||
-                              (ISA(channels_take)(call) && ISA(channels_weight)(call))))
+    if (may_take_lanes(call) && ((ISA(winograd_takes)(call) && ISA(winograd_weight)(call)) ||
+                                 (ISA(channels_take)(call) && ISA(channels_weight)(call))))
         return;
     w.g = lh__conv_of(call);
     w.products = rounding_of(call);

@@ -137,6 +137,25 @@ lh__row_fn *ISA(row_of)(const lh__kernel_call *call) {
     return dtype == LH_F32 || dtype == LH_F64 ? row_of(call, dtype == LH_F64) : NULL;
 }
 
+/* All but those that are broadcast, where nothing else is strided. */
+uint32_t ISA(elementwise_channels_last)(const lh__kernel_call *call) {
+    uint32_t last = 1u << call->n_in;
+
+    if (!ISA(row_of)(call) || call->out->ndim < 3)
+        return 0;
+    for (int32_t k = 0; k < call->n_in; k++) {
+        const lh__view *v = call->in[k];
+        bool repeats = false;
+
+        for (int32_t d = 0; d < v->ndim; d++)
+            repeats |= v->stride[d] == 0;
+        if (!repeats && !lh__view_is_contiguous(v))
+            return 0;
+        last |= repeats ? 0 : 1u << k;
+    }
+    return last;
+}
+
 void ISA(elementwise)(const lh__kernel_call *call) {
     int32_t dtype = common_dtype(call);
     lh__row_fn *row = ISA(row_of)(call);

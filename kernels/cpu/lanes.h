@@ -88,7 +88,7 @@ typedef struct planes {
 } planes;
 
 /* Channels [c, c + n) of an image, or the first WIDTH of them. */
-static inline planes planes_of(const float *data, const lh__layout *lie, int64_t image, int64_t c,
+static inline planes planes_of(const float *data, const lh__strides *lie, int64_t image, int64_t c,
                                int64_t n, int64_t height, int64_t width) {
     return (planes){data + image * lie->image + c * lie->channel,
                     n < WIDTH ? n : WIDTH,
@@ -191,7 +191,7 @@ static void planes_to_lanes(float *to, int64_t step, const planes *p, const wind
 }
 
 /* n positions of up to WIDTH channels from as many of lanes, `step` apart. */
-static void lanes_to_planes(float *to, const lh__layout *lie, int64_t channels, const float *from,
+static void lanes_to_planes(float *to, const lh__strides *lie, int64_t channels, const float *from,
                             int64_t step, int64_t n) {
     const int64_t size = lie->channel;
 
@@ -225,7 +225,7 @@ static void lanes_to_planes(float *to, const lh__layout *lie, int64_t channels, 
 
 /* Tells what is final: `n` positions of an image from element `begin` on, of channels [c, c +
  * channels). With channels last nothing is told until the last of them, then all of them are. */
-static inline void run_after(const lh__after *after, const lh__layout *lie, int64_t begin,
+static inline void run_after(const lh__after *after, const lh__strides *lie, int64_t begin,
                              int64_t n, int64_t c, int64_t channels) {
     const int64_t plane = lie->channel, all = lie->position;
 

@@ -19,7 +19,7 @@ typedef struct sweep {
     int64_t low[3], reach[3];   /* least offset; greatest minus least */
     int64_t count[3];           /* positions j */
     int64_t row, column;        /* of the weight, from channel to channel: to, from */
-    lh__layout source, result;  /* of channels.c's operands */
+    lh__strides source, result; /* of channels.c's operands */
     int32_t transpose;
     lh__products products; /* F32 or what operands are rounded to */
 } sweep;
@@ -39,8 +39,8 @@ static inline lh__products rounding_of(const lh__kernel_call *call) {
 static inline sweep sweep_of(const lh__kernel_call *call) {
     const bool transpose = call->op == LH_OP_CONV_TRANSPOSE;
     sweep s = {.g = lh__conv_of(call),
-               .source = lh__layout_of(call->in[0]),
-               .result = lh__layout_of(call->out),
+               .source = lh__strides_of(call->in[0]),
+               .result = lh__strides_of(call->out),
                .transpose = transpose,
                .products = rounding_of(call)};
     const lh__conv *g = &s.g;

@@ -163,11 +163,11 @@ static const char *way(const lh__kernel_call *call) {
 }
 
 static uint32_t channels_last(const lh__kernel_call *call, int32_t *alike) {
-    *alike = 0;
     switch (call->op) {
     case LH_OP_CONV:
     case LH_OP_CONV_TRANSPOSE:
     case LH__OP_CONV_WEIGHT_GRAD:
+        *alike = 0;
         return ISA(conv_channels_last)(call);
     case LH__OP_CHANNEL_MOMENTS:
     case LH__OP_CHANNEL_NORM:
@@ -176,7 +176,8 @@ static uint32_t channels_last(const lh__kernel_call *call, int32_t *alike) {
         *alike = 1;
         return ISA(channel_norm_channels_last)(call);
     default:
-        return 0;
+        *alike = 1;
+        return kernels[call->op] == ISA(elementwise) ? ISA(elementwise_channels_last)(call) : 0;
     }
 }
 

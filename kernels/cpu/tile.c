@@ -69,10 +69,14 @@ static bool continues(const walk *w, const lh__view *const *in, int32_t d) {
     return true;
 }
 
-static void plan(walk *w, const int64_t *shape, int32_t ndim, const lh__view *const *in) {
+/* The axes of `shape`, the innermost first; the channels are that where they are last. */
+static void plan(walk *w, const int64_t *shape, int32_t ndim, bool channels_last,
+                 const lh__view *const *in) {
     w->numel = 1;
     w->ndim = 0;
-    for (int32_t d = ndim - 1; d >= 0; d--) {
+    for (int32_t i = ndim - 1; i >= 0; i--) {
+        const int32_t d = !channels_last ? i : i == ndim - 1 ? 1 : i > 0 ? i + 1 : 0;
+
         w->numel *= shape[d];
         if (shape[d] == 1)
             continue;
@@ -138,7 +142,7 @@ static walk walk_of(const lh__kernel_call *call, lh__row_fn *fn) {
     w.out = call->out->data;
     w.out_size = lh__dtype_size(call->out->dtype);
     w.n_in = call->n_in;
-    plan(&w, call->out->shape, call->out->ndim, call->in);
+    plan(&w, call->out->shape, call->out->ndim, !lh__view_is_contiguous(call->out), call->in);
     return w;
 }
 
@@ -167,6 +171,6 @@ void lh__walk_copy(void *out, int32_t out_dtype, const lh__view *in, lh__row_fn 
     w.out = out;
     w.out_size = lh__dtype_size(out_dtype);
     w.n_in = 1;
-    plan(&w, in->shape, in->ndim, &in);
+    plan(&w, in->shape, in->ndim, false, &in);
     lh__for_ranges(pool, w.numel, LH__TILE, walk_range, &w);
 }

@@ -38,7 +38,7 @@ enum {
 /* How the source is cut: a unit is a run of tile rows of one image, or of whole images. */
 typedef struct source {
     const float *data;
-    lh__layout lies;
+    lh__strides lies;
     int64_t batch, channels, height, width;
     int64_t pad[2];            /* positions before the first */
     int64_t tile_rows, across; /* tiles of an image */
@@ -52,7 +52,7 @@ typedef struct winograd {
     source s;
     const float *weight, *bias;
     float *y, *u;
-    lh__layout result;
+    lh__strides result;
     int64_t to_c, to[2];
     int64_t to_step, from_step; /* of the weight, from channel to channel */
     int64_t panels;
@@ -186,7 +186,7 @@ static inline void transform_taps(float *u, int64_t step, const vector_f32 g[TAP
 static void transform_channels(const winograd *w, float *u, int64_t panel, int64_t l, int64_t c,
                                int64_t channels) {
     const int64_t from_c = w->s.channels, first = panel * PANEL + l;
-    const lh__layout lie = {0, w->to_step, 1};
+    const lh__strides lie = {0, w->to_step, 1};
     const planes p = planes_of(w->weight + c * w->from_step, &lie, 0, first, w->to_c - first, 1,
                                channels * TAPS);
     const window all = {0, 0, 1, channels * TAPS};
@@ -242,7 +242,7 @@ static inline void transform_result(vector_f32 y[2][2], const float *m, int64_t 
 /* A panel's results of one part, whose first tile's products are at m[point][tile][PANEL]. */
 static void put_results(const winograd *w, const part *at, int64_t panel, const float *m,
                         int64_t step, float *room) {
-    const lh__layout *lie = &w->result;
+    const lh__strides *lie = &w->result;
     const int64_t width = w->to[1];
     const int64_t row = 2 * at->row, rows = least(2 * at->rows, w->to[0] - row);
     const int64_t lanes = least(PANEL, w->to_c - panel * PANEL), c = panel * PANEL;
@@ -333,7 +333,7 @@ static bool is_of_this_kind(const lh__conv *g) {
 static source source_of(const lh__kernel_call *call, const lh__conv *g, const lh__view *v,
                         bool small) {
     source s = {.data = v->data,
-                .lies = lh__layout_of(v),
+                .lies = lh__strides_of(v),
                 .batch = g->batch,
                 .products = rounding_of(call)};
 
@@ -361,7 +361,7 @@ bool ISA(winograd)(const lh__kernel_call *call) {
                   .weight = call->in[1]->data,
                   .bias = call->n_in > 2 ? call->in[2]->data : NULL,
                   .y = call->out->data,
-                  .result = lh__layout_of(call->out),
+                  .result = lh__strides_of(call->out),
                   .to_c = turned ? g.large_c : g.small_c,
                   .to_step = turned ? TAPS : g.large_c * TAPS,
                   .from_step = turned ? g.large_c * TAPS : TAPS,
@@ -484,7 +484,7 @@ static void weight_sum(void *arg, int64_t unit) {
     const int64_t step = w->large_block * w->small_block;
     const int64_t shared = size * w->large_blocks * w->small_blocks;
     const float *from = w->sums + block * size + at / PANEL * w->large_block * PANEL + at % PANEL;
-    const lh__layout lie = {0, large * TAPS, 1};
+    const lh__strides lie = {0, large * TAPS, 1};
     float taps[RUN * TAPS * WIDTH];
 
     if (s0 >= small)

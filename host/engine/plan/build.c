@@ -31,6 +31,8 @@ typedef struct call {
     int32_t group;              /* the number of its head; its own when it is one */
     int32_t next;               /* the next call of the group, or NONE */
     int32_t last, length;       /* of a head: the last call of the group; how many */
+    uint32_t lasts;             /* the operands that may have their channels last, as bits */
+    int32_t alike;              /* ... all of them or none */
 } call;
 
 /* A value: the call that makes it, and who reads it. */
@@ -175,14 +177,11 @@ static lh__kernel_call kernel_call(const builder *b, const call *c, const lh__vi
                              .pool = b->pool};
 }
 
-/* Whether the elements of an operand are those of its value, all of them in order, and as many as
- * the call's output has. */
-static int32_t is_whole(const builder *b, const call *c, const operand *o) {
-    int64_t n = lh__view_numel(&o->view);
-
+/* Whether the elements of an operand are those of its value, all of them in order. */
+static int32_t is_whole(const builder *b, const operand *o) {
     return o->value != NONE && o->offset == 0 && lh__view_is_contiguous(&o->view) &&
-           n == lh__view_numel(&output(c)->view) &&
-           n == lh__view_numel(&output(&b->calls[b->values[o->value].maker])->view);
+           lh__view_numel(&o->view) ==
+               lh__view_numel(&output(&b->calls[b->values[o->value].maker])->view);
 }
 
 static int32_t may_link(const builder *b, const call *c) {
@@ -223,7 +222,7 @@ static int32_t is_there(const builder *b, const call *c, int32_t head) {
         int32_t maker = maker_of(b, o);
 
         if (maker == NONE ? b->calls[head].effects != c->effects
-                          : maker > head || (maker == head && !is_whole(b, c, o)))
+                          : maker > head || (maker == head && !is_whole(b, o)))
             return 0;
     }
     return 1;
@@ -285,6 +284,71 @@ static void place_heads(builder *b) {
             b->values[made_here->value].alias = last->value;
         else
             b->values[made_here->value].is_stored = 1;
+    }
+}
+
+/* ---- Layouts ---- */
+
+/* The value that the others of the call have to lie like, or NONE. */
+static int32_t first_alike(const call *c) {
+    for (int32_t k = c->n_in; k >= 0 && c->alike; k--)
+        if (c->lasts >> k & 1 && c->operands[k].value != NONE)
+            return c->operands[k].value;
+    return NONE;
+}
+
+/* Appends the uses that the call makes of values. Memory lies as it does, and what has to lie like
+ * it does so, too. */
+static int64_t list_uses(const builder *b, const call *c, lh__use *uses) {
+    const int32_t first = first_alike(c);
+    int64_t n = 0;
+
+    for (int32_t k = 0; k <= c->n_in; k++) {
+        const operand *o = &c->operands[k];
+        const int32_t last = c->lasts >> k & 1;
+        const int32_t value = o->value != NONE ? o->value : last ? first : NONE;
+
+        if (value == NONE)
+            continue;
+        uses[n++] = (lh__use){
+            .value = value,
+            .like = last ? first : NONE,
+            .may = last && is_whole(b, o) && !b->values[value].is_kept,
+            .gains = !c->alike,
+            .images = o->view.ndim > 0 ? o->view.shape[0] : 0,
+            .channels = o->view.ndim > 1 ? o->view.shape[1] : 0,
+        };
+    }
+    return n;
+}
+
+/* Gives values their layouts, where the device has kernels for more than one. */
+static void find_layouts(builder *b) {
+    uint8_t *last = NEW(b, b->n_values, uint8_t);
+    int64_t room = 0, n = 0;
+    lh__use *uses;
+
+    for (int32_t i = 0; i < b->n_calls; i++)
+        room += b->calls[i].n_in + 1;
+    uses = NEW(b, room, lh__use);
+    for (int32_t i = 0; i < b->n_calls && !b->failed; i++) {
+        call *c = &b->calls[i];
+        const lh__view **in = NEW(b, c->n_in, const lh__view *);
+        lh__kernel_call k;
+
+        if (b->failed || !c->is_needed)
+            continue;
+        k = kernel_call(b, c, in);
+        c->lasts = b->device->channels_last(&k, &c->alike);
+        n += list_uses(b, c, uses + n);
+    }
+    b->failed |= b->failed || !lh__plan_layouts(uses, n, b->n_values, last, &b->arena);
+    for (int32_t i = 0; i < b->n_calls && !b->failed; i++) {
+        const call *c = &b->calls[i];
+
+        for (int32_t k = 0; k <= c->n_in && c->is_needed; k++)
+            if (c->lasts >> k & 1 && c->operands[k].value != NONE && last[c->operands[k].value])
+                lh__view_put_channels_last(&c->operands[k].view);
     }
 }
 
@@ -350,6 +414,12 @@ static void lower(builder *b, const call *c, lh__kernel_call *k) {
         p->random[p->n_random++] = k;
 }
 
+/* Whether the elements of two views as large as one another are in the same order. */
+static int32_t lies_like(const lh__view *a, const lh__view *b) {
+    return (lh__view_is_contiguous(a) && lh__view_is_contiguous(b)) ||
+           (lh__view_is_channels_last(a) && lh__view_is_channels_last(b));
+}
+
 /* Which link of the group, from call `first` on, makes the value; NONE: none. */
 static int32_t link_of(const builder *b, int32_t first, int32_t value) {
     int32_t n = 0;
@@ -378,7 +448,7 @@ static void lower_chain(builder *b, int32_t first, lh__launch *l, int32_t n) {
             const lh__view *v = &c->operands[k].view;
 
             link->source[k] = link_of(b, first, c->operands[k].value);
-            link->is_flat &= lh__view_is_contiguous(v) && lh__view_numel(v) == chain->numel;
+            link->is_flat &= lh__view_numel(v) == chain->numel && lies_like(v, link->call.out);
         }
         b->device->ready_link(link);
     }
@@ -476,6 +546,8 @@ lh__plan *lh__plan_new(const lh__stream *s, const lh__device *device, lh__pool *
     if (!b.failed) {
         find_readers(&b);
         place_heads(&b);
+        if (device->channels_last)
+            find_layouts(&b);
         make_launches(&b);
     }
     lh__arena_free(&b.arena);

@@ -4,6 +4,7 @@
 
 #include "engine/catalogue.h"
 #include "engine/plan/plan.h"
+#include "kernels/view.h"
 
 /* "mnist.c:31" without the folders. */
 static void put_place(char *text, size_t size, const lh__place *at) {
@@ -57,8 +58,8 @@ static void explain_launch(const lh__plan *p, int64_t i, void (*line)(void *user
         n = n < sizeof text ? n : sizeof text - 1;
     }
     put_place(place, sizeof place, &p->places[l->first]);
-    snprintf(text + n, sizeof text - n, "  %s  %s", lh__shape_text(out->ndim, out->shape, shape),
-             place);
+    snprintf(text + n, sizeof text - n, "  %s%s  %s", lh__shape_text(out->ndim, out->shape, shape),
+             lh__view_is_contiguous(out) ? "" : " channels last", place);
     line(user, text);
 }
 

@@ -3,7 +3,8 @@
  * What is planned: calls whose results nobody needs are left out; an elementwise call joins the
  * call that makes its operand, to be computed while that is in cache (a chain), and what only the
  * chain reads is never stored; every other result has a place in one block of memory, which it
- * gives back after its last use; kernels' calls are filled in. What varies from step to step -
+ * gives back after its last use; what lies between convolutions has its channels last; kernels'
+ * calls are filled in. What varies from step to step -
  * addresses of parameters and batches, real numbers, the step of random numbers - is put in at each
  * run. Where a kernel has several ways to the same bits, the plan's first runs take them in turn,
  * and the others the one that was the fastest.
@@ -84,6 +85,18 @@ typedef struct lh__life {
     int64_t bytes;
 } lh__life;
 int64_t lh__plan_memory(const lh__life *lives, int64_t n, int64_t *offsets, lh__arena *scratch);
+
+/* layout.c: a call that makes or reads a value. */
+typedef struct lh__use {
+    int32_t value, like; /* like: a value that has to lie as this one does; -1: none */
+    uint8_t may, gains;  /* whether its channels may be last; whether the call gains by it */
+    int64_t images, channels;
+} lh__use;
+
+/* Sets last[i] to whether value i, a user of which gains by it, has its channels last. 0: no
+ * memory. */
+int32_t lh__plan_layouts(const lh__use *uses, int64_t n_uses, int32_t n_values, uint8_t *last,
+                         lh__arena *scratch);
 
 /* Runs the plan for the stream that it was made for, or one of equal words, in `block`, of p->bytes
  * bytes. `step`: of random numbers. Launches go into `lane`, which may be NULL. */
