@@ -75,7 +75,9 @@ int32_t ISA(conv_runs_after)(const lh__kernel_call *call);
 int32_t ISA(channel_norm_runs_after)(const lh__kernel_call *call);
 int32_t ISA(gather_grad_runs_after)(const lh__kernel_call *call);
 
-/* lh__device.channels_last: of elementwise calls, convolutions, normalization over channels. */
+/* lh__device.channels_last: of elementwise calls, reductions, convolutions, normalization over
+ * channels. */
+uint32_t ISA(reduce_channels_last)(const lh__kernel_call *call);
 uint32_t ISA(elementwise_channels_last)(const lh__kernel_call *call);
 uint32_t ISA(conv_channels_last)(const lh__kernel_call *call);
 uint32_t ISA(channel_norm_channels_last)(const lh__kernel_call *call);

@@ -2,7 +2,8 @@
  *
  * Invariant: the order of additions depends on shape and strides alone. Axes are merged, then one
  * of two loops runs: rows, where the innermost reduced axis is walked into one output, or columns,
- * where neighbouring outputs are summed side by side. Integers go to the oracle.
+ * where neighbouring outputs are summed side by side. Sums of images whose channels are last have
+ * the order that they have in planes. Integers go to the oracle.
  */
 #include "kernels/cpu/isa.h"
 
@@ -10,6 +11,7 @@ enum {
     CHUNK = 4096,  /* elements summed in T before double takes over */
     COLUMNS = 256, /* outputs side by side */
     ROWS = 64,     /* rows summed in T before double takes over */
+    TOGETHER = 8,  /* channels that are turned at once */
 };
 
 /* Some axes of a view, merged; axis 0 is the innermost. */
@@ -111,6 +113,77 @@ static const struct {
     {reduce_rows_f64, reduce_columns_f64, sum_part_f64},
 };
 
+/* Images with channels last: sums of channels over their positions, of each image or of all. */
+typedef struct images {
+    const float *x;
+    float *y;
+    int64_t n, channels, positions;
+    bool each;
+    double scale;
+} images;
+
+/* total[k] += the sum of channel k of n, at most TOGETHER, of an image. */
+static void add_image(const images *p, const float *x, int64_t n, double *total) {
+    float row[TOGETHER][CHUNK + 16]; /* the 16 keep rows out of one another's cache lines */
+    double sum[TOGETHER] = {0};
+
+    for (int64_t at = 0; at < p->positions; at += CHUNK) {
+        const int64_t count = least(CHUNK, p->positions - at);
+
+        for (int64_t i = 0; i < count; i++, x += p->channels)
+            for (int64_t k = 0; k < n; k++)
+                row[k][i] = x[k];
+        for (int64_t k = 0; k < n; k++)
+            sum[k] += sum_row_f32(row[k], 1, count);
+    }
+    for (int64_t k = 0; k < n; k++)
+        total[k] += sum[k];
+}
+
+/* Units [begin, end) of TOGETHER channels, of one image or of all. */
+static void sum_images(const void *arg, int64_t begin, int64_t end) {
+    const images *p = arg;
+    const int64_t groups = parts_of(p->channels, TOGETHER);
+
+    for (int64_t unit = begin; unit < end; unit++) {
+        const int64_t first = unit / groups, c = unit % groups * TOGETHER;
+        const int64_t n = least(TOGETHER, p->channels - c), last = p->each ? first + 1 : p->n;
+        double total[TOGETHER] = {0};
+
+        for (int64_t i = first; i < last; i++)
+            add_image(p, p->x + i * p->positions * p->channels + c, n, total);
+        for (int64_t k = 0; k < n; k++)
+            p->y[first * p->channels + c + k] = (float)(total[k] * p->scale);
+    }
+}
+
+/* SUM, MEAN and SUM_TO over all positions. */
+uint32_t ISA(reduce_channels_last)(const lh__kernel_call *call) {
+    const lh__view *x = call->in[0];
+    const uint32_t positions = (1u << x->ndim) - 4, mask = lh__reduced_axes(call);
+
+    return x->ndim >= 3 && x->dtype == LH_F32 && call->out->dtype == LH_F32 &&
+           (call->op == LH_OP_SUM || call->op == LH_OP_MEAN || call->op == LH__OP_SUM_TO) &&
+           (mask & ~1u) == positions && lh__view_numel(x) > x->shape[0] * x->shape[1];
+}
+
+static void reduce_images(const lh__kernel_call *call) {
+    const lh__view *x = call->in[0];
+    images p = {.x = x->data,
+                .y = call->out->data,
+                .n = x->shape[0],
+                .channels = x->shape[1],
+                .positions = lh__view_numel(x) / (x->shape[0] * x->shape[1]),
+                .each = !(lh__reduced_axes(call) & 1),
+                .scale = 1};
+    const int64_t units = parts_of(p.channels, TOGETHER) * (p.each ? p.n : 1);
+    const int64_t work = p.positions * TOGETHER * (p.each ? 1 : p.n);
+
+    if (call->op == LH_OP_MEAN)
+        p.scale = 1 / (double)(p.positions * (p.each ? 1 : p.n));
+    lh__for_ranges(call->pool, units, 1 + LH__TILE / work, sum_images, &p);
+}
+
 static void store(const lh__view *y, double x) {
     if (y->dtype == LH_F32)
         *(float *)y->data = (float)x;
@@ -127,6 +200,11 @@ void ISA(reduce)(const lh__kernel_call *call) {
 
     if ((x->dtype != LH_F32 && !wide) || y->dtype != x->dtype) {
         (sums ? lh__ref_sum : lh__ref_extreme)(call);
+        return;
+    }
+    if (ISA(reduce_channels_last)(call) && !lh__view_is_contiguous(x) &&
+        lh__view_is_channels_last(x)) {
+        reduce_images(call);
         return;
     }
     lh__view_split(x, lh__reduced_axes(call), &kept, &inner);

@@ -162,21 +162,24 @@ static const char *way(const lh__kernel_call *call) {
     }
 }
 
-static uint32_t channels_last(const lh__kernel_call *call, int32_t *alike) {
+static uint32_t channels_last(const lh__kernel_call *call, int32_t *wants) {
+    *wants = 0;
     switch (call->op) {
     case LH_OP_CONV:
     case LH_OP_CONV_TRANSPOSE:
     case LH__OP_CONV_WEIGHT_GRAD:
-        *alike = 0;
+        *wants = 1;
         return ISA(conv_channels_last)(call);
     case LH__OP_CHANNEL_MOMENTS:
     case LH__OP_CHANNEL_NORM:
     case LH__OP_CHANNEL_SUMS:
     case LH__OP_CHANNEL_NORM_GRAD:
-        *alike = 1;
         return ISA(channel_norm_channels_last)(call);
+    case LH_OP_SUM:
+    case LH_OP_MEAN:
+    case LH__OP_SUM_TO:
+        return ISA(reduce_channels_last)(call);
     default:
-        *alike = 1;
         return kernels[call->op] == ISA(elementwise) ? ISA(elementwise_channels_last)(call) : 0;
     }
 }

@@ -326,12 +326,12 @@ int expect_channels_last(trial *t, const char *what) {
     for (int i = 0; i < n; i++) {
         lh__kernel_call call = t->call;
         uint32_t may;
-        int32_t alike = 0;
+        int32_t wants = 0;
 
         call.in = t->in, call.out = &t->out, call.ints = t->ints, call.reals = t->reals;
         call.pool = pool_of(1);
-        may = variants[i].device->channels_last(&call, &alike);
-        for (uint32_t which = may; which; which = alike ? 0 : (which - 1) & may, ways++)
+        may = variants[i].device->channels_last(&call, &wants);
+        for (uint32_t which = may; which; which = wants ? (which - 1) & may : 0, ways++)
             expect_turned(t, variants[i].device, which, what);
     }
     return ways;

@@ -70,7 +70,8 @@ static bool compares(uint32_t op) {
     return op >= LH_OP_EQ && op <= LH_OP_GE;
 }
 
-static void check(int which, int32_t dtype, int32_t ndim, const int64_t *shape, int layout) {
+/* Returns in how many ways operands may have their channels last. */
+static int check(int which, int32_t dtype, int32_t ndim, const int64_t *shape, int layout) {
     uint32_t op = operators[which].op;
     trial t = trial_of(op, operators[which].n_in, compares(op) ? LH_BOOL : dtype, ndim, shape);
     lh__view in[3];
@@ -88,6 +89,15 @@ static void check(int which, int32_t dtype, int32_t ndim, const int64_t *shape, 
     t.ulps = operators[which].ulps;
     t.size = operators[which].size;
     expect_agreement(&t, "elementwise");
+    return expect_channels_last(&t, "elementwise");
+}
+
+Test(elementwise, of_images_may_have_channels_last) {
+    const int64_t shape[] = {2, 19, 3, 5};
+
+    for (int which = 0; which < N_OPERATORS; which++)
+        if (operators[which].n_in == 1)
+            cr_expect_gt(check(which, LH_F32, 4, shape, CONTIGUOUS), 0);
 }
 
 Test(elementwise, agrees_on_every_layout_and_dtype) {

@@ -5,8 +5,9 @@
 
 #include "operands.h"
 
-/* A reduction over the axes in mask; keepdim at random. */
-static void check(uint32_t op, int32_t dtype, const lh__view *x, uint32_t mask) {
+/* A reduction over the axes in mask; keepdim at random. Returns in how many ways the channels may
+ * be last. */
+static int check(uint32_t op, int32_t dtype, const lh__view *x, uint32_t mask) {
     bool keepdim = draw_below(2), to = op == LH__OP_SUM_TO;
     int64_t shape[LH_MAX_DIMS], count = 1;
     int32_t ndim = 0, n_ints = 1;
@@ -22,7 +23,7 @@ static void check(uint32_t op, int32_t dtype, const lh__view *x, uint32_t mask) 
         count *= reduced ? x->shape[d] : 1;
     }
     if (count == 0 && (op == LH_OP_AMAX || op == LH_OP_AMIN))
-        return;
+        return 0;
     t = trial_of(op, 1, dtype, ndim, shape);
     t.in[0] = x;
     if (to) {
@@ -39,6 +40,7 @@ static void check(uint32_t op, int32_t dtype, const lh__view *x, uint32_t mask) 
     t.ulps = op == LH_OP_AMAX || op == LH_OP_AMIN ? 0 : 4;
     t.size = op == LH_OP_MEAN ? 3 : 3 + (double)count; /* elements are below 3 */
     expect_agreement(&t, "reduction");
+    return lh__view_is_contiguous(x) ? expect_channels_last(&t, "reduction") : 0;
 }
 
 static const uint32_t ops[] = {LH_OP_SUM, LH_OP_MEAN, LH_OP_AMAX, LH_OP_AMIN, LH__OP_SUM_TO};
@@ -72,6 +74,21 @@ Test(reduction, agrees_when_cut_into_tiles) {
         for (uint32_t mask = 1; mask < 8; mask++)
             check(ops[i], LH_F32, &c, mask);
     }
+}
+
+/* Planes of less than a register and of more than a chunk; channels that leave a remainder. */
+Test(reduction, of_positions_has_the_same_bits_with_channels_last) {
+    static const int64_t shapes[][4] = {{3, 8, 2, 3}, {2, 19, 7, 9}, {1, 33, 70, 71}, {5, 3, 4, 4}};
+    static const uint32_t sums[] = {LH_OP_SUM, LH_OP_MEAN, LH__OP_SUM_TO};
+
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int k = 0; k < 3; k++) {
+            lh__view x = operand(LH_F32, 4, shapes[i], CONTIGUOUS);
+
+            cr_expect_gt(check(sums[k], LH_F32, &x, 0xc), 0);
+            cr_expect_gt(check(sums[k], LH_F32, &x, 0xd), 0);
+            cr_expect_eq(check(sums[k], LH_F32, &x, 0x4), 0);
+        }
 }
 
 Test(reduction, no_axes_means_all) {
