@@ -175,10 +175,10 @@ typedef struct lh__device {
      * which is the fastest depends on the machine. 0: none. NULL: never any. */
     int32_t (*ways)(const lh__kernel_call *call);
     /* Which operands may have their channels last (view.h), bit n_in being the output's; the result
-     * has the same bits then. Sets `wants` where the kernel is faster with them, each operand by
-     * itself; else they are all to lie the same way. The call is of contiguous operands that need
-     * not be there. NULL: none may. */
-    uint32_t (*channels_last)(const lh__kernel_call *call, int32_t *wants);
+     * has the same bits then. `free`: those of them that may by themselves; the others all have to
+     * lie the same way. The call is of contiguous operands that need not be there. NULL: none may.
+     */
+    uint32_t (*channels_last)(const lh__kernel_call *call, uint32_t *free);
     /* Whether the call may be a link of a chain; makes a link that is filled in ready; runs a
      * chain, all of it or, as lh__after, a part. All NULL: there are no chains. */
     int32_t (*may_link)(const lh__kernel_call *call);

@@ -162,14 +162,13 @@ static const char *way(const lh__kernel_call *call) {
     }
 }
 
-static uint32_t channels_last(const lh__kernel_call *call, int32_t *wants) {
-    *wants = 0;
+static uint32_t channels_last(const lh__kernel_call *call, uint32_t *free) {
+    *free = 0;
     switch (call->op) {
     case LH_OP_CONV:
     case LH_OP_CONV_TRANSPOSE:
     case LH__OP_CONV_WEIGHT_GRAD:
-        *wants = 1;
-        return ISA(conv_channels_last)(call);
+        return *free = ISA(conv_channels_last)(call);
     case LH__OP_CHANNEL_MOMENTS:
     case LH__OP_CHANNEL_NORM:
     case LH__OP_CHANNEL_SUMS:

@@ -32,7 +32,7 @@ typedef struct call {
     int32_t next;               /* the next call of the group, or NONE */
     int32_t last, length;       /* of a head: the last call of the group; how many */
     uint32_t lasts;             /* the operands that may have their channels last, as bits */
-    int32_t wants;              /* it is faster with them; else all of them are to lie alike */
+    uint32_t free;              /* those of them that may by themselves */
 } call;
 
 /* A value: the call that makes it, and who reads it. */
@@ -289,10 +289,10 @@ static void place_heads(builder *b) {
 
 /* ---- Layouts ---- */
 
-/* The value that the others of the call have to lie like, or NONE. */
+/* The value that others of the call have to lie like, or NONE. */
 static int32_t first_alike(const call *c) {
-    for (int32_t k = c->n_in; k >= 0 && !c->wants; k--)
-        if (c->lasts >> k & 1 && c->operands[k].value != NONE)
+    for (int32_t k = c->n_in; k >= 0; k--)
+        if ((c->lasts & ~c->free) >> k & 1 && c->operands[k].value != NONE)
             return c->operands[k].value;
     return NONE;
 }
@@ -305,16 +305,16 @@ static int64_t list_uses(const builder *b, const call *c, lh__use *uses) {
 
     for (int32_t k = 0; k <= c->n_in; k++) {
         const operand *o = &c->operands[k];
-        const int32_t last = c->lasts >> k & 1;
-        const int32_t value = o->value != NONE ? o->value : last ? first : NONE;
+        const int32_t last = c->lasts >> k & 1, alike = last && !(c->free >> k & 1);
+        const int32_t value = o->value != NONE ? o->value : alike ? first : NONE;
 
         if (value == NONE)
             continue;
         uses[n++] = (lh__use){
             .value = value,
-            .like = last ? first : NONE,
+            .like = alike ? first : NONE,
             .may = last && is_whole(b, o) && !b->values[value].is_kept,
-            .gains = last && c->wants,
+            .gains = c->free >> k & 1,
             .images = o->view.ndim > 0 ? o->view.shape[0] : 0,
             .channels = o->view.ndim > 1 ? o->view.shape[1] : 0,
         };
@@ -339,7 +339,7 @@ static void find_layouts(builder *b) {
         if (b->failed || !c->is_needed)
             continue;
         k = kernel_call(b, c, in);
-        c->lasts = b->device->channels_last(&k, &c->wants);
+        c->lasts = b->device->channels_last(&k, &c->free);
         n += list_uses(b, c, uses + n);
     }
     b->failed |= b->failed || !lh__plan_layouts(uses, n, b->n_values, last, &b->arena);

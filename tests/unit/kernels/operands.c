@@ -325,14 +325,19 @@ int expect_channels_last(trial *t, const char *what) {
 
     for (int i = 0; i < n; i++) {
         lh__kernel_call call = t->call;
-        uint32_t may;
-        int32_t wants = 0;
+        uint32_t may, independent, which;
 
         call.in = t->in, call.out = &t->out, call.ints = t->ints, call.reals = t->reals;
         call.pool = pool_of(1);
-        may = variants[i].device->channels_last(&call, &wants);
-        for (uint32_t which = may; which; which = wants ? (which - 1) & may : 0, ways++)
-            expect_turned(t, variants[i].device, which, what);
+        may = variants[i].device->channels_last(&call, &independent);
+        which = independent;
+        do { /* every set of those that may by themselves, with the others or without */
+            if (may & ~independent)
+                expect_turned(t, variants[i].device, which | (may & ~independent), what), ways++;
+            if (which)
+                expect_turned(t, variants[i].device, which, what), ways++;
+            which = (which - 1) & independent;
+        } while (which != independent);
     }
     return ways;
 }
