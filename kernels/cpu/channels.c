@@ -1,7 +1,7 @@
 /* channels.c - convolutions with channels side by side: WIDTH of them fill a register.
  *
- * The source is turned so that a position's channels are neighbours (window), the weight so that
- * those of the destination are. A result is then a sum over taps and channels of one number of the
+ * The source is turned so that a position's channels are neighbours (window), or copied where they
+ * are, the weight so that those of the destination are. A result is then a sum over taps and channels of one number of the
  * window by a register of the weight, and what im2col would copy out is a list of offsets, the
  * same for every position. In bfloat16 elements may be pairs of channels.
  *
@@ -10,8 +10,7 @@
  *
  * Next, for tests/bench/versus's resnet18 in bfloat16, whose products run at the processor's peak
  * for two thirds of a step: a source could be rounded to pairs as it is turned, instead of in a
- * pass of its own; both gradients could share one turning of the gradient that comes in; and a plan
- * could keep what lies between two convolutions with channels side by side.
+ * pass of its own; and a source with channels last and nothing around it could be read in place.
  */
 #include "kernels/cpu/channels.h"
 
