@@ -1,5 +1,6 @@
 /* test_channels.c - normalization over channels and pooling agree with the oracle: runs of one
- * element, of less than a register, of more than a chunk. */
+ * element, of less than a register, of more than a chunk; and with itself where channels are
+ * last. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -22,6 +23,13 @@ static void check(trial *t, double size) {
     expect_after(t, "channels");
 }
 
+/* The same, and with channels last where that may be. */
+static void check_layouts(trial *t, double size, bool turns) {
+    check(t, size);
+    cr_assert_eq(expect_channels_last(t, "channels") > 0, turns,
+                 "operator %u: channels are last where they may not, or the reverse", t->call.op);
+}
+
 /* Every kernel of normalization for x of a shape. */
 static void check_normalization(int32_t dtype, int32_t ndim, const int64_t *shape) {
     const int64_t pairs[] = {2, shape[1]}, *channels = shape + 1;
@@ -31,36 +39,40 @@ static void check_normalization(int32_t dtype, int32_t ndim, const int64_t *shap
     lh__view weight = operand(dtype, 1, channels, CONTIGUOUS);
     lh__view bias = operand(dtype, 1, channels, CONTIGUOUS);
     const double count = (double)lh__view_numel(&x) / (double)shape[1];
+    const bool turns = ndim > 2 && shape[1] > 1 && count > (double)shape[0];
     trial t = trial_of(LH__OP_CHANNEL_MOMENTS, 1, dtype, 2, pairs);
 
     t.in[0] = &x;
-    check(&t, 9);
+    check_layouts(&t, 9, turns);
     t = trial_of(LH__OP_CHANNEL_NORM, 4, dtype, ndim, shape);
     t.in[0] = &x, t.in[1] = &moments, t.in[2] = &weight, t.in[3] = &bias;
     t.call.n_reals = 1, t.reals[0] = 1e-5;
-    check(&t, 60);
+    check_layouts(&t, 60, turns);
     t.call.n_in = 2;
-    check(&t, 60);
+    check_layouts(&t, 60, turns);
     t = trial_of(LH__OP_CHANNEL_SUMS, 3, dtype, 2, pairs);
     t.in[0] = &g, t.in[1] = &x, t.in[2] = &moments;
     t.call.n_reals = 1, t.reals[0] = 1e-5;
-    check(&t, 40 * count);
+    check_layouts(&t, 40 * count, turns);
     t = trial_of(LH__OP_CHANNEL_NORM_GRAD, 5, dtype, ndim, shape);
     t.in[0] = &g, t.in[1] = &x, t.in[2] = &moments, t.in[3] = &sums, t.in[4] = &weight;
     t.call.n_reals = 1, t.reals[0] = 1e-5;
-    check(&t, 200);
+    check_layouts(&t, 200, turns);
 }
 
 Test(channels, normalization_agrees) {
-    static const int64_t shapes[][4] = {{3, 5, 1, 1},  {2, 70, 4, 4},  {4, 130, 2, 3},
-                                        {2, 3, 9, 31}, {1, 2, 70, 80}, {40, 300, 1, 1},
-                                        {6, 1, 3, 3}};
+    static const int64_t shapes[][4] = {
+        {3, 5, 1, 1},    {2, 70, 4, 4},  {4, 130, 2, 3},  {2, 3, 9, 31},   {1, 2, 70, 80},
+        {40, 300, 1, 1}, {6, 1, 3, 3},   {2, 4, 1, 3},    {3, 17, 5, 7},   {5, 300, 5, 5},
+        {3, 33, 40, 50}, {3, 2, 70, 80}, {2, 9, 50, 128}, {1, 1030, 3, 2}, {70, 16, 8, 8}};
 
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int k = 0; k < 2; k++) {
             check_normalization(dtypes[k], 4, shapes[i]);
             if (shapes[i][2] * shapes[i][3] == 1)
                 check_normalization(dtypes[k], 2, shapes[i]);
+            if (shapes[i][2] == 5)
+                check_normalization(dtypes[k], 3, shapes[i]);
         }
 }
 
