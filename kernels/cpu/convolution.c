@@ -404,11 +404,13 @@ void ISA(conv)(const lh__kernel_call *call) {
 const char *ISA(conv_way)(const lh__kernel_call *call) {
     product as;
 
+    if (may_take_lanes(call) && ISA(winograd_takes)(call))
+        return "Winograd";
+    if (may_take_lanes(call) && ISA(channels_take)(call))
+        return "channels";
     if (!is_plain(call))
         return "reference";
-    if (as_product(call, &as))
-        return ISA(matmul_way)(&as.call);
-    return ISA(winograd_takes)(call) ? "Winograd" : ISA(channels_take)(call) ? "channels" : "tiles";
+    return as_product(call, &as) ? ISA(matmul_way)(&as.call) : "tiles";
 }
 
 int32_t ISA(conv_runs_after)(const lh__kernel_call *call) {
