@@ -1,9 +1,9 @@
 /* channels.c - convolutions with channels side by side: WIDTH of them fill a register.
  *
  * The source is turned so that a position's channels are neighbours (window), or copied where they
- * are, the weight so that those of the destination are. A result is then a sum over taps and channels of one number of the
- * window by a register of the weight, and what im2col would copy out is a list of offsets, the
- * same for every position. In bfloat16 elements may be pairs of channels.
+ * are, the weight so that those of the destination are. A result is then a sum over taps and
+ * channels of one number of the window by a register of the weight, and what im2col would copy out
+ * is a list of offsets, the same for every position. In bfloat16 elements may be pairs of channels.
  *
  * Invariants: what a unit of work does depends on shapes alone, and so does the order of its sums;
  * at most DEPTH products are added before the sum goes to memory.
@@ -98,9 +98,8 @@ static void turn_channels(const convolution *k, float *to, int64_t panel, int64_
                           int64_t channels) {
     const sweep *s = &k->s;
     const int64_t taps = s->g.taps, first = panel * PANEL + l;
-    const lh__strides lie = {0, s->row, 1};
-    const planes p =
-        planes_of(k->weight + c0 * s->column, &lie, 0, first, s->to_c - first, 1, channels * taps);
+    const planes p = {k->weight + first * s->row + c0 * s->column, least(WIDTH, s->to_c - first),
+                      s->row, 1, channels * taps};
     const window all = {0, 0, 1, channels * taps};
     float turned[MOST_TAPS * WIDTH * WIDTH];
 

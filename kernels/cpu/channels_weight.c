@@ -95,18 +95,14 @@ static void take_large(const weight_grad *w, const part *at, int64_t l0, int64_t
 /* g[summand][small channel] of a part, channels [s0, s0 + small); 0 behind the end of a line. */
 static void take_small(const weight_grad *w, const part *at, int64_t s0, int64_t small, float *g) {
     const sweep *s = &w->s;
+    const images gradient = {w->small, s->result, s->to[1], s->to[2]};
     const window rows = {at->row, 0, at->rows, w->line};
     const int64_t image = at->rows * w->line * w->small_block, size = at->images * image;
 
-    if (w->line > s->to[2])
+    if (w->line > s->to[2] || small < w->small_block)
         memset(g, 0, (size_t)size * sizeof *g);
     for (int64_t i = 0; i < at->images; i++)
-        for (int64_t c = 0; c < small; c += WIDTH) {
-            const planes p = planes_of(w->small, &s->result, at->image + i, s0 + c, small - c,
-                                       s->to[1], s->to[2]);
-
-            planes_to_lanes(g + i * image + c, w->small_block, &p, &rows);
-        }
+        image_to_lanes(g + i * image, w->small_block, &gradient, at->image + i, s0, small, &rows);
     lh__round_f32(g, size, s->products, 0);
     for (int64_t i = 0; w->pairs && i < size; i += 2 * w->small_block)
         w->pairs->pair(g + i / 2, g + i, g + i + w->small_block, w->small_block);

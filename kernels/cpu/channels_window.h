@@ -68,35 +68,33 @@ static inline int64_t elements_of(int64_t channels) {
 }
 
 /* x[row][column]: a window of a single plane. */
-static inline void copy_window(float *x, const planes *p, const window *w) {
+static inline void copy_window(float *x, const float *plane, int64_t height, int64_t width,
+                               const window *w) {
     const int64_t first = w->left > 0 ? w->left : 0;
-    const int64_t n = least(w->left + w->columns, p->width) - first;
+    const int64_t n = least(w->left + w->columns, width) - first;
 
     for (int64_t row = 0; row < w->rows && n > 0; row++)
-        if (w->top + row >= 0 && w->top + row < p->height)
-            memcpy(x + row * w->columns + first - w->left,
-                   p->data + (w->top + row) * p->width + first, (size_t)n * sizeof *x);
+        if (w->top + row >= 0 && w->top + row < height)
+            memcpy(x + row * w->columns + first - w->left, plane + (w->top + row) * width + first,
+                   (size_t)n * sizeof *x);
 }
 
 /* x[image][row][column][channel]: the window of a part, channels [c0, c0 + n), positions
  * `elements` apart. */
 static void fill_window(float *x, const float *data, const sweep *s, const cuts *c, const part *at,
                         int64_t elements, int64_t c0, int64_t n) {
+    const images source = {data, s->source, s->from[1], s->from[2]};
     const window w = {at->row * s->step[1] + s->low[1], s->low[2], c->window_rows, c->columns};
     const int64_t size = c->window_rows * c->columns * elements;
 
-    if (has_border(s->from[1], s->from[2], &w))
+    if (has_border(&source, &w) || n < elements)
         memset(x, 0, (size_t)(at->images * size) * sizeof *x);
     for (int64_t i = 0; i < at->images; i++, x += size)
-        for (int64_t k = 0; k < n; k += WIDTH) {
-            const planes p =
-                planes_of(data, &s->source, at->image + i, c0 + k, n - k, s->from[1], s->from[2]);
-
-            if (elements == 1)
-                copy_window(x, &p, &w);
-            else
-                planes_to_lanes(x + k, elements, &p, &w);
-        }
+        if (elements == 1)
+            copy_window(x, data + (at->image + i) * s->source.image + c0 * s->source.channel,
+                        s->from[1], s->from[2], &w);
+        else
+            image_to_lanes(x, elements, &source, at->image + i, c0, n, &w);
     lh__round_f32(x - at->images * size, at->images * size, s->products, 0);
 }
 

@@ -80,23 +80,11 @@ static inline void panel_rows(int64_t rows, int64_t vectors, int64_t n, const fl
     }
 }
 
-/* Planes of `height` x `width` positions, `step` elements apart, of up to WIDTH channels, `size`
- * elements apart; one of the two is 1. */
+/* Planes of `height` x `width` of up to WIDTH channels, `size` elements apart. */
 typedef struct planes {
     const float *data;
-    int64_t channels, size, step, height, width;
+    int64_t channels, size, height, width;
 } planes;
-
-/* Channels [c, c + n) of an image, or the first WIDTH of them. */
-static inline planes planes_of(const float *data, const lh__strides *lie, int64_t image, int64_t c,
-                               int64_t n, int64_t height, int64_t width) {
-    return (planes){data + image * lie->image + c * lie->channel,
-                    n < WIDTH ? n : WIDTH,
-                    lie->channel,
-                    lie->position,
-                    height,
-                    width};
-}
 
 /* x[i] lane l = lane[l][i], i < n <= WIDTH. */
 static inline __attribute__((always_inline)) void
@@ -124,35 +112,8 @@ typedef struct window {
     int64_t top, left, rows, columns;
 } window;
 
-/* Whether a window goes beyond planes: what is there has to be zero before. */
-static inline bool has_border(int64_t height, int64_t width, const window *w) {
-    return w->left < 0 || w->left + w->columns > width || w->top < 0 || w->top + w->rows > height;
-}
-
-/* planes_to_lanes of channels that are neighbours. */
-static void copy_lanes(float *to, int64_t step, const planes *p, const window *w) {
-    const int64_t top = w->top > 0 ? w->top : 0, left = w->left > 0 ? w->left : 0;
-    const int64_t bottom = w->top + w->rows < p->height ? w->top + w->rows : p->height;
-    const int64_t right = w->left + w->columns < p->width ? w->left + w->columns : p->width;
-
-    for (int64_t i = top; i < bottom; i++) {
-        const float *from = p->data + (i * p->width + left) * p->step;
-        float *at = to + ((i - w->top) * w->columns + left - w->left) * step;
-
-        for (int64_t j = left; j < right; j++, from += p->step, at += step) {
-            vector_f32 x = {0};
-
-            if (p->channels == WIDTH)
-                x = load(from);
-            else
-                memcpy(&x, from, (size_t)p->channels * sizeof *from);
-            store(at, x);
-        }
-    }
-}
-
 /* to[row][column][lane], positions `step` apart; positions outside the planes are left alone. Lanes
- * beyond the channels hold nothing that counts. */
+ * beyond the channels repeat the last one. */
 static void planes_to_lanes(float *to, int64_t step, const planes *p, const window *w) {
     const int64_t first = w->top > 0 ? w->top : 0, line = w->columns * step;
     const int64_t last = w->top + w->rows < p->height ? w->top + w->rows : p->height;
@@ -160,10 +121,6 @@ static void planes_to_lanes(float *to, int64_t step, const planes *p, const wind
     const float *lane[WIDTH];
     float *row = to + (first - w->top) * line - w->left * step; /* where column 0 would be */
 
-    if (p->step != 1) {
-        copy_lanes(to, step, p, w);
-        return;
-    }
     for (int64_t i = 0; i < WIDTH; i++)
         lane[i] = p->data + (i < p->channels ? i : p->channels - 1) * p->size;
     for (int64_t at = first * p->width, column = 0; at < end; at += WIDTH) {
@@ -188,6 +145,42 @@ static void planes_to_lanes(float *to, int64_t step, const planes *p, const wind
                 column = 0, row += line;
         }
     }
+}
+
+/* Images of `height` x `width`. */
+typedef struct images {
+    const float *data;
+    lh__strides lie;
+    int64_t height, width;
+} images;
+
+/* Whether a window goes beyond an image: what is there has to be zero before. */
+static inline bool has_border(const images *of, const window *w) {
+    return w->left < 0 || w->left + w->columns > of->width || w->top < 0 ||
+           w->top + w->rows > of->height;
+}
+
+/* to[row][column][channel]: the window w of image `image`, channels [c, c + n), positions `step`
+ * apart; those outside the image are left alone. */
+static void image_to_lanes(float *to, int64_t step, const images *of, int64_t image, int64_t c,
+                           int64_t n, const window *w) {
+    const lh__strides *lie = &of->lie;
+    const float *from = of->data + image * lie->image + c * lie->channel;
+    const int64_t top = w->top > 0 ? w->top : 0, left = w->left > 0 ? w->left : 0;
+    const int64_t bottom = w->top + w->rows < of->height ? w->top + w->rows : of->height;
+    const int64_t right = w->left + w->columns < of->width ? w->left + w->columns : of->width;
+    const int64_t together = n == step && n == lie->position ? right - left : 1;
+
+    for (int64_t k = 0; k < n && lie->position == 1; k += WIDTH) {
+        const planes p = {from + k * lie->channel, n - k < WIDTH ? n - k : WIDTH, lie->channel,
+                          of->height, of->width};
+
+        planes_to_lanes(to + k, step, &p, w);
+    }
+    for (int64_t i = top; i < bottom && lie->position != 1; i++)
+        for (int64_t j = left; j < right; j += together)
+            memcpy(to + ((i - w->top) * w->columns + j - w->left) * step,
+                   from + (i * of->width + j) * lie->position, (size_t)(together * n) * sizeof *to);
 }
 
 /* n positions of up to WIDTH channels from as many of lanes, `step` apart. */

@@ -37,9 +37,8 @@ enum {
 
 /* How the source is cut: a unit is a run of tile rows of one image, or of whole images. */
 typedef struct source {
-    const float *data;
-    lh__strides lies;
-    int64_t batch, channels, height, width;
+    images of;
+    int64_t batch, channels;
     int64_t pad[2];            /* positions before the first */
     int64_t tile_rows, across; /* tiles of an image */
     int64_t rows, images;      /* of a unit */
@@ -95,24 +94,29 @@ static int64_t parts_in(const source *s, int64_t unit, part *first) {
     return 1;
 }
 
-/* Elements of lanes that hold a part's source. */
+/* Elements of a part's source, of WIDTH channels, or of one tile's, of all. */
 static int64_t window_size(const source *s) {
-    return (2 * s->rows + 2) * (2 * s->across + 2) * WIDTH;
+    const int64_t of_part = (2 * s->rows + 2) * (2 * s->across + 2) * WIDTH;
+    const int64_t of_tile = POINTS * round_up(s->channels, WIDTH);
+
+    return of_part > of_tile ? of_part : of_tile;
 }
 
 /* B' of 4 values. */
 #define SOURCE_1D(to, d0, d1, d2, d3) \
     to[0] = (d0) - (d2), to[1] = (d1) + (d2), to[2] = (d2) - (d1), to[3] = (d1) - (d3)
 
-/* v[point][lane], points `step` apart, from the tile at `from`, whose rows are `line` apart. */
-static inline void transform_source(float *v, int64_t step, const float *from, int64_t line) {
+/* v[point][lane], points `step` apart, from the tile at `from`, whose rows are `line`, columns
+ * `column` apart. */
+static inline void transform_source(float *v, int64_t step, const float *from, int64_t line,
+                                    int64_t column) {
     vector_f32 rows[4][4], d[4];
 
     LH__UNROLL for (int j = 0; j < 4; j++) {
-        vector_f32 column[4];
+        vector_f32 x[4];
 
-        LH__UNROLL for (int i = 0; i < 4; i++) column[i] = load(from + i * line + j * WIDTH);
-        SOURCE_1D(d, column[0], column[1], column[2], column[3]);
+        LH__UNROLL for (int i = 0; i < 4; i++) x[i] = load(from + i * line + j * column);
+        SOURCE_1D(d, x[0], x[1], x[2], x[3]);
         LH__UNROLL for (int i = 0; i < 4; i++) rows[i][j] = d[i];
     }
     LH__UNROLL for (int i = 0; i < 4; i++) {
@@ -121,43 +125,88 @@ static inline void transform_source(float *v, int64_t step, const float *from, i
     }
 }
 
-typedef void transform(float *to, int64_t step, const float *from, int64_t line);
+typedef void transform(float *to, int64_t step, const float *from, int64_t line, int64_t column);
 
-/* to[point][tile][channel] of a unit, each tile transformed from a window that begins `pad` before
- * its results and is `more` longer: channels [c0, c0 + channels). A tile's channels are `row`,
- * points `step` apart. Returns the number of tiles. */
-static inline __attribute__((always_inline)) int64_t
-tiles_of(float *to, int64_t row, int64_t step, const source *s, int64_t unit, int64_t c0,
-         int64_t channels, float *room, const int64_t pad[2], int64_t more, transform *apply) {
-    const int64_t columns = 2 * s->across + more;
+/* What is transformed, and to where: to[point][tile][channel] of channels [c0, c0 + channels), a
+ * tile's channels `row`, points `step` apart. A tile's window begins `pad` before its results and
+ * is `more` longer. */
+typedef struct tiling {
+    float *to, *room;
+    int64_t row, step, c0, channels, more;
+    const int64_t *pad;
+} tiling;
+
+/* The tiles of a part, turned WIDTH channels at a time. */
+static inline __attribute__((always_inline)) void
+turn_tiles(const tiling *t, float *to, const source *s, const part *at, transform *apply) {
+    const int64_t columns = 2 * s->across + t->more;
+    const window w = {2 * at->row - t->pad[0], -t->pad[1], 2 * at->rows + t->more, columns};
+
+    if (has_border(&s->of, &w))
+        memset(t->room, 0, (size_t)(w.rows * columns * WIDTH) * sizeof *t->room);
+    for (int64_t c = 0; c < t->channels; c += WIDTH) {
+        float *tile = to + c;
+
+        image_to_lanes(t->room, WIDTH, &s->of, at->image, t->c0 + c, least(WIDTH, t->channels - c),
+                       &w);
+        lh__round_f32(t->room, w.rows * columns * WIDTH, s->products, 0);
+        for (int64_t i = 0; i < at->rows; i++)
+            for (int64_t j = 0; j < s->across; j++, tile += t->row)
+                apply(tile, t->step, t->room + (2 * i * columns + 2 * j) * WIDTH, columns * WIDTH,
+                      WIDTH);
+    }
+}
+
+/* The tiles of a part of images whose channels are last and fill registers, read where they lie;
+ * those at a border are copied. */
+static inline __attribute__((always_inline)) void
+read_tiles(const tiling *t, float *tile, const source *s, const part *at, transform *apply) {
+    const images *of = &s->of;
+    const int64_t side = 2 + t->more, position = of->lie.position;
+
+    for (int64_t i = 0; i < at->rows; i++)
+        for (int64_t j = 0; j < s->across; j++, tile += t->row) {
+            const window w = {2 * (at->row + i) - t->pad[0], 2 * j - t->pad[1], side, side};
+            const bool copies = has_border(of, &w);
+            const int64_t column = copies ? t->channels : position;
+            const int64_t line = column * (copies ? side : of->width);
+            const float *from = t->room;
+
+            if (copies) {
+                memset(t->room, 0, (size_t)(side * side * t->channels) * sizeof *t->room);
+                image_to_lanes(t->room, t->channels, of, at->image, t->c0, t->channels, &w);
+            } else {
+                from = of->data + at->image * of->lie.image + t->c0 +
+                       (w.top * of->width + w.left) * position;
+            }
+            for (int64_t c = 0; c < t->channels; c += WIDTH)
+                apply(tile + c, t->step, from + c, line, column);
+        }
+}
+
+/* All tiles of a unit. Returns how many. */
+static inline __attribute__((always_inline)) int64_t tiles_of(const tiling *t, const source *s,
+                                                              int64_t unit, transform *apply) {
+    const bool in_place =
+        s->of.lie.position != 1 && t->channels % WIDTH == 0 && s->products == LH__PRODUCTS_F32;
     int64_t tiles = 0, n;
     part at;
 
     n = parts_in(s, unit, &at);
-    for (int64_t k = 0; k < n; k++, at.image++, tiles += at.rows * s->across) {
-        const window w = {2 * at.row - pad[0], -pad[1], 2 * at.rows + more, columns};
-
-        if (has_border(s->height, s->width, &w))
-            memset(room, 0, (size_t)(w.rows * columns * WIDTH) * sizeof *room);
-        for (int64_t c = 0; c < channels; c += WIDTH) {
-            const planes p =
-                planes_of(s->data, &s->lies, at.image, c0 + c, channels - c, s->height, s->width);
-            float *tile = to + tiles * row + c;
-
-            planes_to_lanes(room, WIDTH, &p, &w);
-            lh__round_f32(room, w.rows * columns * WIDTH, s->products, 0);
-            for (int64_t i = 0; i < at.rows; i++)
-                for (int64_t j = 0; j < s->across; j++, tile += row)
-                    apply(tile, step, room + (2 * i * columns + 2 * j) * WIDTH, columns * WIDTH);
-        }
-    }
+    for (int64_t k = 0; k < n; k++, at.image++, tiles += at.rows * s->across)
+        if (in_place)
+            read_tiles(t, t->to + tiles * t->row, s, &at, apply);
+        else
+            turn_tiles(t, t->to + tiles * t->row, s, &at, apply);
     return tiles;
 }
 
-/* v[point][tile][channel] of a unit: see tiles_of. */
+/* v[point][tile][channel] of a unit. Returns the number of tiles. */
 static int64_t source_tiles(float *v, int64_t row, int64_t step, const source *s, int64_t unit,
                             int64_t c0, int64_t channels, float *room) {
-    return tiles_of(v, row, step, s, unit, c0, channels, room, s->pad, 2, transform_source);
+    const tiling t = {v, room, row, step, c0, channels, 2, s->pad};
+
+    return tiles_of(&t, s, unit, transform_source);
 }
 
 /* The weight. */
@@ -186,9 +235,8 @@ static inline void transform_taps(float *u, int64_t step, const vector_f32 g[TAP
 static void transform_channels(const winograd *w, float *u, int64_t panel, int64_t l, int64_t c,
                                int64_t channels) {
     const int64_t from_c = w->s.channels, first = panel * PANEL + l;
-    const lh__strides lie = {0, w->to_step, 1};
-    const planes p = planes_of(w->weight + c * w->from_step, &lie, 0, first, w->to_c - first, 1,
-                               channels * TAPS);
+    const planes p = {w->weight + first * w->to_step + c * w->from_step,
+                      least(WIDTH, w->to_c - first), w->to_step, 1, channels * TAPS};
     const window all = {0, 0, 1, channels * TAPS};
     float taps[TAPS * WIDTH * WIDTH];
 
@@ -250,27 +298,30 @@ static void put_results(const winograd *w, const part *at, int64_t panel, const 
 
     for (int64_t l = 0; l < lanes; l += WIDTH) {
         const int64_t channels = least(WIDTH, lanes - l);
+        const bool in_place = lie->position != 1 && channels == WIDTH;
+        const int64_t next = in_place ? lie->position : WIDTH;
         const float *from = m + l;
+        float *y = w->y + first + (c + l) * lie->channel, *squares = in_place ? y : room;
         float bias[WIDTH] = {0};
 
         for (int64_t i = 0; i < channels && w->bias; i++)
             bias[i] = w->bias[c + l + i];
         for (int64_t i = 0; i < rows; i += 2)
             for (int64_t j = 0; j < width; j += 2, from += PANEL) {
-                vector_f32 y[2][2];
-                float *to = room + (i * width + j) * WIDTH;
+                vector_f32 square[2][2];
+                float *to = squares + (i * width + j) * next;
 
-                transform_result(y, from, step);
-                store(to, y[0][0] + load(bias));
+                transform_result(square, from, step);
+                store(to, square[0][0] + load(bias));
                 if (j + 1 < width)
-                    store(to + WIDTH, y[0][1] + load(bias));
+                    store(to + next, square[0][1] + load(bias));
                 if (i + 1 < rows)
-                    store(to + width * WIDTH, y[1][0] + load(bias));
+                    store(to + width * next, square[1][0] + load(bias));
                 if (i + 1 < rows && j + 1 < width)
-                    store(to + (width + 1) * WIDTH, y[1][1] + load(bias));
+                    store(to + (width + 1) * next, square[1][1] + load(bias));
             }
-        lanes_to_planes(w->y + first + (c + l) * lie->channel, lie, channels, room, WIDTH,
-                        rows * width);
+        if (!in_place)
+            lanes_to_planes(y, lie, channels, room, WIDTH, rows * width);
     }
     run_after(w->after, lie, first, rows * width, c, lanes);
 }
@@ -332,14 +383,12 @@ static bool is_of_this_kind(const lh__conv *g) {
 /* The source of the convolution: its large side, or its small one. */
 static source source_of(const lh__kernel_call *call, const lh__conv *g, const lh__view *v,
                         bool small) {
-    source s = {.data = v->data,
-                .lies = lh__strides_of(v),
+    const int64_t *extent = small ? g->small : g->large;
+    source s = {.of = {v->data, lh__strides_of(v), extent[1], extent[2]},
                 .batch = g->batch,
+                .channels = small ? g->small_c : g->large_c,
                 .products = rounding_of(call)};
 
-    s.channels = small ? g->small_c : g->large_c;
-    s.height = small ? g->small[1] : g->large[1];
-    s.width = small ? g->small[2] : g->large[2];
     for (int32_t d = 0; d < 2; d++)
         s.pad[d] = small ? 2 - g->padding[1 + d] : g->padding[1 + d];
     return s;
@@ -397,26 +446,29 @@ typedef struct weight_grad {
 /* A of 2 values. */
 #define GRADIENT_1D(to, a, b) to[0] = (a), to[1] = (a) + (b), to[2] = (a) - (b), to[3] = -(b)
 
-/* d[point][lane], points `step` apart, from the 2 x 2 values at `from`, rows `line` apart. */
-static inline void transform_gradient(float *d, int64_t step, const float *from, int64_t line) {
-    vector_f32 rows[4][2], column[4];
+/* d[point][lane], points `step` apart, from the 2 x 2 values at `from`, rows `line`, columns
+ * `column` apart. */
+static inline void transform_gradient(float *d, int64_t step, const float *from, int64_t line,
+                                      int64_t column) {
+    vector_f32 rows[4][2], x[4];
 
     LH__UNROLL for (int j = 0; j < 2; j++) {
-        GRADIENT_1D(column, load(from + j * WIDTH), load(from + line + j * WIDTH));
-        LH__UNROLL for (int i = 0; i < 4; i++) rows[i][j] = column[i];
+        GRADIENT_1D(x, load(from + j * column), load(from + line + j * column));
+        LH__UNROLL for (int i = 0; i < 4; i++) rows[i][j] = x[i];
     }
     LH__UNROLL for (int i = 0; i < 4; i++) {
-        GRADIENT_1D(column, rows[i][0], rows[i][1]);
-        LH__UNROLL for (int j = 0; j < 4; j++) store(d + (i * 4 + j) * step, column[j]);
+        GRADIENT_1D(x, rows[i][0], rows[i][1]);
+        LH__UNROLL for (int j = 0; j < 4; j++) store(d + (i * 4 + j) * step, x[j]);
     }
 }
 
-/* d[point][tile][channel] of a run of the gradient: see tiles_of. */
+/* d[point][tile][channel] of a run of the gradient. */
 static void gradient_tiles(float *d, int64_t row, int64_t step, const source *s, int64_t run,
                            int64_t c0, int64_t channels, float *room) {
     const int64_t none[2] = {0};
+    const tiling t = {d, room, row, step, c0, channels, 0, none};
 
-    tiles_of(d, row, step, s, run, c0, channels, room, none, 0, transform_gradient);
+    tiles_of(&t, s, run, transform_gradient);
 }
 
 /* sums[point][panel][large channel][lane] of a unit. */
