@@ -97,6 +97,7 @@ typedef struct last_sums {
 #define VECTOR vector_f32
 #define FN(name) name##_f32
 #include "kernels/cpu/normalization.inc"
+#include "kernels/cpu/normalization_last.inc"
 #undef T
 #undef VECTOR
 #undef FN
@@ -104,6 +105,7 @@ typedef struct last_sums {
 #define VECTOR vector_f64
 #define FN(name) name##_f64
 #include "kernels/cpu/normalization.inc"
+#include "kernels/cpu/normalization_last.inc"
 
 static bool is_of_one_dtype(const lh__kernel_call *call) {
     const int32_t dtype = call->out->dtype;
