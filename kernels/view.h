@@ -38,10 +38,9 @@ static inline void lh__view_put_channels_last(lh__view *v) {
     int64_t n = v->shape[1];
 
     v->stride[1] = 1;
-    for (int32_t d = v->ndim - 1; d != 1; d = d > 2 ? d - 1 : d == 2 ? 0 : 1) {
+    for (int32_t d = v->ndim - 1; d > 1; n *= v->shape[d--])
         v->stride[d] = n;
-        n *= v->shape[d];
-    }
+    v->stride[0] = n;
 }
 
 static inline bool lh__view_is_channels_last(const lh__view *v) {

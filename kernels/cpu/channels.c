@@ -288,9 +288,7 @@ static void put_results(const convolution *k, const part *at, int64_t panel, int
     for (int64_t i = 0; i < at->images; i++, results += n * PANEL) {
         const int64_t begin = (at->image + i) * lie->image + top * s->to[2] * lie->position;
 
-        for (int64_t l = 0; l < lanes; l += WIDTH)
-            lanes_to_planes(k->y + begin + (c + l) * lie->channel, lie, least(WIDTH, lanes - l),
-                            results + l, PANEL, n);
+        lanes_to_image(k->y + begin + c * lie->channel, lie, lanes, results, PANEL, n);
         run_after(k->after, lie, begin, n, c, lanes);
     }
 }

@@ -144,7 +144,6 @@ static void weight_sum(void *arg, int64_t unit) {
     const int64_t large = w->s.from_c, small = w->s.to_c, run = MOST_TAPS / taps;
     const int64_t channels = least(w->large_block, large - l0), size = sums_of_unit(w);
     const int64_t shared = size * w->large_blocks * w->small_blocks;
-    const lh__strides lie = {0, large * taps, 1};
     const float *from =
         w->sums + block * size + at / PANEL * taps * w->large_block * PANEL + at % PANEL;
     float turned[MOST_TAPS * WIDTH];
@@ -163,8 +162,8 @@ static void weight_sum(void *arg, int64_t unit) {
                 total += load(sum + share * shared);
             store(turned + i * WIDTH, total);
         }
-        lanes_to_planes(w->y + (s0 * large + l0 + c) * taps, &lie, least(WIDTH, small - s0), turned,
-                        WIDTH, n * taps);
+        lanes_to_planes(w->y + (s0 * large + l0 + c) * taps, large * taps, least(WIDTH, small - s0),
+                        turned, WIDTH, n * taps);
     }
 }
 

@@ -183,19 +183,10 @@ static void image_to_lanes(float *to, int64_t step, const images *of, int64_t im
                    from + (i * of->width + j) * lie->position, (size_t)(together * n) * sizeof *to);
 }
 
-/* n positions of up to WIDTH channels from as many of lanes, `step` apart. */
-static void lanes_to_planes(float *to, const lh__strides *lie, int64_t channels, const float *from,
+/* n elements of each of `channels` planes, `size` elements apart, from n positions of lanes, `step`
+ * apart. */
+static void lanes_to_planes(float *to, int64_t size, int64_t channels, const float *from,
                             int64_t step, int64_t n) {
-    const int64_t size = lie->channel;
-
-    for (int64_t i = 0; i < n && lie->position != 1; i++) {
-        if (channels == WIDTH)
-            store(to + i * lie->position, load(from + i * step));
-        else
-            memcpy(to + i * lie->position, from + i * step, (size_t)channels * sizeof *to);
-    }
-    if (lie->position != 1)
-        return;
     for (int64_t at = 0; at < n; at += WIDTH) {
         const int64_t here = n - at < WIDTH ? n - at : WIDTH;
 
@@ -214,6 +205,18 @@ static void lanes_to_planes(float *to, const lh__strides *lie, int64_t channels,
                 to[l * size + at + i] = from[(at + i) * step + l];
 #endif
     }
+}
+
+/* n positions of `channels` channels from as many of lanes, `step` apart. */
+static inline void lanes_to_image(float *to, const lh__strides *lie, int64_t channels,
+                                  const float *from, int64_t step, int64_t n) {
+    if (lie->position == 1)
+        for (int64_t c = 0; c < channels; c += WIDTH)
+            lanes_to_planes(to + c * lie->channel, lie->channel,
+                            channels - c < WIDTH ? channels - c : WIDTH, from + c, step, n);
+    else
+        for (int64_t i = 0; i < n; i++, to += lie->position, from += step)
+            memcpy(to, from, (size_t)channels * sizeof *to);
 }
 
 /* Tells what is final: `n` positions of an image from element `begin` on, of channels [c, c +

@@ -321,7 +321,7 @@ static void put_results(const winograd *w, const part *at, int64_t panel, const 
                     store(to + (width + 1) * next, square[1][1] + load(bias));
             }
         if (!in_place)
-            lanes_to_planes(y, lie, channels, room, WIDTH, rows * width);
+            lanes_to_image(y, lie, channels, room, WIDTH, rows * width);
     }
     run_after(w->after, lie, first, rows * width, c, lanes);
 }
@@ -536,7 +536,6 @@ static void weight_sum(void *arg, int64_t unit) {
     const int64_t step = w->large_block * w->small_block;
     const int64_t shared = size * w->large_blocks * w->small_blocks;
     const float *from = w->sums + block * size + at / PANEL * w->large_block * PANEL + at % PANEL;
-    const lh__strides lie = {0, large * TAPS, 1};
     float taps[RUN * TAPS * WIDTH];
 
     if (s0 >= small)
@@ -556,8 +555,8 @@ static void weight_sum(void *arg, int64_t unit) {
             }
             transform_sums(taps + i * TAPS * WIDTH, u);
         }
-        lanes_to_planes(w->y + (s0 * large + l0 + c) * TAPS, &lie, least(WIDTH, small - s0), taps,
-                        WIDTH, n * TAPS);
+        lanes_to_planes(w->y + (s0 * large + l0 + c) * TAPS, large * TAPS, least(WIDTH, small - s0),
+                        taps, WIDTH, n * TAPS);
     }
 }
 
