@@ -76,11 +76,13 @@ int32_t ISA(channel_norm_runs_after)(const lh__kernel_call *call);
 int32_t ISA(gather_grad_runs_after)(const lh__kernel_call *call);
 
 /* lh__device.channels_last: of elementwise calls, reductions, convolutions, normalization over
- * channels. */
+ * channels, MAX_POOL_INDICES, GATHER and GATHER_GRAD. */
 uint32_t ISA(reduce_channels_last)(const lh__kernel_call *call);
 uint32_t ISA(elementwise_channels_last)(const lh__kernel_call *call);
 uint32_t ISA(conv_channels_last)(const lh__kernel_call *call);
 uint32_t ISA(channel_norm_channels_last)(const lh__kernel_call *call);
+uint32_t ISA(max_pool_channels_last)(const lh__kernel_call *call);
+uint32_t ISA(gather_channels_last)(const lh__kernel_call *call, uint32_t *free);
 
 lh__kernel ISA(max_pool_indices);
 lh__kernel ISA(avg_pool);

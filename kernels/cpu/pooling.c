@@ -1,6 +1,8 @@
-/* pooling.c - the cpu device's pooling: tap by tap over rows of windows.
+/* pooling.c - the cpu device's pooling: tap by tap over rows of windows, or over the channels of a
+ * window where they are last.
  *
- * Invariant: planes are independent, and each is done by one thread in the order of its windows.
+ * Invariant: planes are independent, and each is done by one thread in the order of its windows;
+ * so are rows of windows where nothing is added up.
  */
 #include "kernels/pooling.h"
 #include "kernels/cpu/isa.h"
@@ -8,6 +10,7 @@
 
 enum {
     ROW = 256,            /* windows at a time */
+    LANES = 16,           /* channels of a window at a time */
     RANGE_WORK = 1 << 16, /* taps worth a visit to the pool */
 };
 
@@ -15,6 +18,7 @@ typedef struct pool {
     lh__pooling p;
     const void *x; /* of AVG_POOL_GRAD: g */
     void *y;
+    int64_t channels; /* that are neighbours; 1: planes */
 } pool;
 
 /* The windows of [from, to) on the last axis whose tap k is inside x. */
@@ -72,32 +76,53 @@ static void list_windows(const lh__pooling *p, int64_t first, int64_t n, int32_t
 #define FN(name) name##_f64
 #include "kernels/cpu/pooling.inc"
 
-/* False: the oracle's. */
-static bool run(const lh__kernel_call *call, lh__range_fn *f32, lh__range_fn *f64) {
+/* False: the oracle's. Units are planes, or rows of windows where channels are neighbours. */
+static bool run(const lh__kernel_call *call, int64_t channels, lh__range_fn *f32,
+                lh__range_fn *f64) {
     int32_t dtype = call->in[0]->dtype;
-    pool q = {.p = lh__pooling_of(call), .x = call->in[0]->data, .y = call->out->data};
-    int64_t work = lh__volume(q.p.out) * lh__volume(q.p.kernel);
+    pool q = {.p = lh__pooling_of(call),
+              .x = call->in[0]->data,
+              .y = call->out->data,
+              .channels = channels};
+    const int64_t rows = channels > 1 ? q.p.out[0] * q.p.out[1] : 1;
+    int64_t work = lh__volume(q.p.out) / rows * channels * lh__volume(q.p.kernel);
 
     if ((dtype != LH_F32 && dtype != LH_F64) || lh__volume(q.p.in) > INT32_MAX ||
-        !lh__view_is_contiguous(call->in[0]) ||
+        (channels == 1 && !lh__view_is_contiguous(call->in[0])) ||
         (call->op != LH_OP_MAX_POOL_INDICES && call->out->dtype != dtype))
         return false;
-    lh__for_ranges(call->pool, q.p.planes, RANGE_WORK / (work + 1) + 1, dtype == LH_F32 ? f32 : f64,
-                   &q);
+    lh__for_ranges(call->pool, q.p.planes / channels * rows, RANGE_WORK / (work + 1) + 1,
+                   dtype == LH_F32 ? f32 : f64, &q);
     return true;
 }
 
+uint32_t ISA(max_pool_channels_last)(const lh__kernel_call *call) {
+    const lh__view *x = call->in[0];
+    const lh__pooling p = lh__pooling_of(call);
+    const int64_t positions = lh__volume(p.in);
+
+    return (x->dtype == LH_F32 || x->dtype == LH_F64) && x->shape[1] > 1 && positions > 1 &&
+                   positions <= INT32_MAX
+               ? 3
+               : 0;
+}
+
 void ISA(max_pool_indices)(const lh__kernel_call *call) {
-    if (!run(call, max_planes_f32, max_planes_f64))
+    const lh__view *x = call->in[0];
+    const bool last = ISA(max_pool_channels_last)(call) && !lh__view_is_contiguous(x) &&
+                      lh__view_is_channels_last(x) && lh__view_is_channels_last(call->out);
+
+    if (!(last ? run(call, x->shape[1], max_rows_f32, max_rows_f64)
+               : run(call, 1, max_planes_f32, max_planes_f64)))
         lh__ref_max_pool_indices(call);
 }
 
 void ISA(avg_pool)(const lh__kernel_call *call) {
-    if (!run(call, avg_planes_f32, avg_planes_f64))
+    if (!run(call, 1, avg_planes_f32, avg_planes_f64))
         lh__ref_avg_pool(call);
 }
 
 void ISA(avg_pool_grad)(const lh__kernel_call *call) {
-    if (!run(call, avg_grad_planes_f32, avg_grad_planes_f64))
+    if (!run(call, 1, avg_grad_planes_f32, avg_grad_planes_f64))
         lh__ref_avg_pool_grad(call);
 }

@@ -178,6 +178,11 @@ static uint32_t channels_last(const lh__kernel_call *call, uint32_t *free) {
     case LH_OP_MEAN:
     case LH__OP_SUM_TO:
         return ISA(reduce_channels_last)(call);
+    case LH_OP_MAX_POOL_INDICES:
+        return ISA(max_pool_channels_last)(call);
+    case LH_OP_GATHER:
+    case LH__OP_GATHER_GRAD:
+        return ISA(gather_channels_last)(call, free);
     default:
         return kernels[call->op] == ISA(elementwise) ? ISA(elementwise_channels_last)(call) : 0;
     }

@@ -2,6 +2,7 @@
  * element, of less than a register, of more than a chunk; and with itself where channels are
  * last. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <string.h>
 
 #include "operands.h"
@@ -90,6 +91,8 @@ static void check_pooling(int32_t dtype, const int64_t *shape, int64_t kernel, i
            9 * sizeof(int64_t));
     t.call.n_ints = 9, t.in[0] = &x;
     expect_agreement(&t, "max pooling");
+    cr_assert_eq(expect_channels_last(&t, "max pooling") > 0,
+                 shape[1] > 1 && lh__view_numel(&x) > shape[0] * shape[1]);
     t = trial_of(LH_OP_AVG_POOL, 1, dtype, 4, out);
     memcpy(t.ints, (int64_t[]){kernel, kernel, stride, stride, padding, padding, 0, 1},
            8 * sizeof(int64_t));
@@ -103,6 +106,41 @@ static void check_pooling(int32_t dtype, const int64_t *shape, int64_t kernel, i
     for (int64_t d = 3, n = 1; d >= 0; n *= shape[d--])
         t.out.stride[d] = n;
     check(&t, 9);
+}
+
+/* Maxima along 1 to 3 axes, of values many of which are equal or NaN; dilated; channels that fill
+ * blocks, or don't. */
+Test(channels, max_pooling_agrees) {
+    static const int64_t channels[] = {3, 8, 19, 32, 33};
+
+    for (int round = 0; round < 45; round++) {
+        const int32_t axes = 1 + round % 3, ndim = 2 + axes;
+        int64_t shape[5] = {1 + draw_below(3), channels[round % 5]}, out[5] = {shape[0], shape[1]};
+        int64_t ints[13] = {0}; /* kernel, stride, padding, dilation of each axis; ceil_mode */
+        lh__view x;
+        trial t;
+
+        for (int32_t d = 0; d < axes; d++) {
+            const int64_t kernel = 1 + draw_below(3), dilation = 1 + draw_below(2);
+            const int64_t padding = draw_below(kernel / 2 + 1), stride = 1 + draw_below(3);
+            const int64_t reach = (kernel - 1) * dilation + 1;
+
+            ints[d] = kernel, ints[axes + d] = stride;
+            ints[2 * axes + d] = padding, ints[3 * axes + d] = dilation;
+            shape[2 + d] = reach + draw_below(axes == 1 ? 300 : 9);
+            out[2 + d] = (shape[2 + d] + 2 * padding - reach) / stride + 1;
+        }
+        x = operand(dtypes[round / 3 % 2], ndim, shape, CONTIGUOUS);
+        for (int64_t i = 0; i < lh__view_numel(&x); i++)
+            put(&x, i, draw_below(40) ? (double)draw_below(9) - 4 : NAN);
+        put(&x, 0, -INFINITY);
+        t = trial_of(LH_OP_MAX_POOL_INDICES, 1, LH_I64, ndim, out);
+        memcpy(t.ints, ints, sizeof ints);
+        t.call.n_ints = 4 * axes + 1, t.in[0] = &x;
+        expect_agreement(&t, "max pooling");
+        cr_assert_eq(expect_channels_last(&t, "max pooling") > 0,
+                     lh__view_numel(&x) > shape[0] * shape[1]);
+    }
 }
 
 Test(channels, pooling_agrees) {

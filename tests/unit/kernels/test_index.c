@@ -223,6 +223,44 @@ Test(index, selections_agree) {
     }
 }
 
+/* Images (n, channels, positions), looked into at an index with as many channels; many of its
+ * elements are equal, some out of range. */
+static void check_images(int64_t n, int64_t channels, int64_t positions, int64_t chosen) {
+    const int64_t shape[] = {n, channels, positions}, picked[] = {n, channels, chosen};
+    lh__view x = operand(LH_F32, 3, shape, CONTIGUOUS), g = operand(LH_F32, 3, picked, CONTIGUOUS);
+    lh__view index = operand(LH_I64, 3, picked, CONTIGUOUS);
+    trial t = trial_of(LH_OP_GATHER, 2, LH_F32, 3, picked);
+
+    for (int64_t i = 0; i < lh__view_numel(&index); i++)
+        put(&index, i,
+            (double)(draw_below(9) ? draw_below(draw_below(2) ? positions : 2)
+                                   : (draw_below(2) ? -1 : positions)));
+    t.in[0] = &x, t.in[1] = &index;
+    t.call.n_ints = 1, t.ints[0] = 2;
+    expect_agreement(&t, "images");
+    cr_assert_gt(expect_channels_last(&t, "images"), 0);
+    t = trial_of(LH__OP_GATHER_GRAD, 2, LH_F32, 3, shape);
+    t.in[0] = &g, t.in[1] = &index;
+    t.call.n_ints = 4, t.ints[0] = 2;
+    memcpy(t.ints + 1, shape, sizeof shape);
+    t.ulps = 4, t.size = 3 * (double)chosen;
+    expect_agreement(&t, "images' gradient");
+    expect_after(&t, "images' gradient");
+    cr_assert_gt(expect_channels_last(&t, "images' gradient"), 0);
+}
+
+Test(index, images_agree) {
+    static const int64_t channels[] = {2, 3, 8, 19, 33};
+
+    for (int i = 0; i < 5; i++) {
+        check_images(1, channels[i], 2, 1);
+        check_images(3, channels[i], 65, 0);
+        check_images(2, channels[i], 7, 130);
+        check_images(5, channels[i], 500, 97);
+    }
+    check_images(40, 16, 300, 70);
+}
+
 /* Rows to be added up that are parts of longer ones. */
 Test(index, rows_that_lie_apart_agree) {
     for (int round = 0; round < 20; round++) {
