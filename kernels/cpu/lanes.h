@@ -160,6 +160,22 @@ static inline bool has_border(const images *of, const window *w) {
            w->top + w->rows > of->height;
 }
 
+/* `count` positions of n channels that are neighbours. */
+static inline void copy_row(float *to, int64_t step, const float *from, int64_t position, int64_t n,
+                            int64_t count) {
+    if (n == step && n == position)
+        memcpy(to, from, (size_t)(count > 0 ? count * n : 0) * sizeof *to);
+    else
+        for (int64_t j = 0; j < count; j++, to += step, from += position) {
+            int64_t c = 0;
+
+            for (; c + WIDTH <= n; c += WIDTH)
+                store(to + c, load(from + c));
+            for (; c < n; c++)
+                to[c] = from[c];
+        }
+}
+
 /* to[row][column][channel]: the window w of image `image`, channels [c, c + n), positions `step`
  * apart; those outside the image are left alone. */
 static void image_to_lanes(float *to, int64_t step, const images *of, int64_t image, int64_t c,
@@ -169,7 +185,6 @@ static void image_to_lanes(float *to, int64_t step, const images *of, int64_t im
     const int64_t top = w->top > 0 ? w->top : 0, left = w->left > 0 ? w->left : 0;
     const int64_t bottom = w->top + w->rows < of->height ? w->top + w->rows : of->height;
     const int64_t right = w->left + w->columns < of->width ? w->left + w->columns : of->width;
-    const int64_t together = n == step && n == lie->position ? right - left : 1;
 
     for (int64_t k = 0; k < n && lie->position == 1; k += WIDTH) {
         const planes p = {from + k * lie->channel, n - k < WIDTH ? n - k : WIDTH, lie->channel,
@@ -178,9 +193,8 @@ static void image_to_lanes(float *to, int64_t step, const images *of, int64_t im
         planes_to_lanes(to + k, step, &p, w);
     }
     for (int64_t i = top; i < bottom && lie->position != 1; i++)
-        for (int64_t j = left; j < right; j += together)
-            memcpy(to + ((i - w->top) * w->columns + j - w->left) * step,
-                   from + (i * of->width + j) * lie->position, (size_t)(together * n) * sizeof *to);
+        copy_row(to + ((i - w->top) * w->columns + left - w->left) * step, step,
+                 from + (i * of->width + left) * lie->position, lie->position, n, right - left);
 }
 
 /* n elements of each of `channels` planes, `size` elements apart, from n positions of lanes, `step`

@@ -28,6 +28,7 @@ enum {
     POINTS = 16,      /* products of a tile */
     DEPTH = 128,      /* of a sum */
     VALUES = 8192,    /* of one point's transformed source in a unit */
+    LINE = 16,        /* channels of a line of memory, or of a register; a multiple of that */
     LEAST_TILES = 48, /* of a unit */
     MOST_TILES = 1024,
     LEAST_CHANNELS = 16, /* fewer don't fill the products */
@@ -94,12 +95,9 @@ static int64_t parts_in(const source *s, int64_t unit, part *first) {
     return 1;
 }
 
-/* Elements of a part's source, of WIDTH channels, or of one tile's, of all. */
+/* Elements that hold some channels of a part's source. */
 static int64_t window_size(const source *s) {
-    const int64_t of_part = (2 * s->rows + 2) * (2 * s->across + 2) * WIDTH;
-    const int64_t of_tile = POINTS * round_up(s->channels, WIDTH);
-
-    return of_part > of_tile ? of_part : of_tile;
+    return (2 * s->rows + 2) * (2 * s->across + 2) * LINE;
 }
 
 /* B' of 4 values. */
@@ -136,68 +134,38 @@ typedef struct tiling {
     const int64_t *pad;
 } tiling;
 
-/* The tiles of a part, turned WIDTH channels at a time. */
+/* The tiles of a part, some channels at a time: those of a register, or of a line of memory where
+ * channels are last. */
 static inline __attribute__((always_inline)) void
-turn_tiles(const tiling *t, float *to, const source *s, const part *at, transform *apply) {
-    const int64_t columns = 2 * s->across + t->more;
+tiles_of_part(const tiling *t, float *to, const source *s, const part *at, transform *apply) {
+    const int64_t columns = 2 * s->across + t->more, block = s->of.lie.position == 1 ? WIDTH : LINE;
     const window w = {2 * at->row - t->pad[0], -t->pad[1], 2 * at->rows + t->more, columns};
 
     if (has_border(&s->of, &w))
-        memset(t->room, 0, (size_t)(w.rows * columns * WIDTH) * sizeof *t->room);
-    for (int64_t c = 0; c < t->channels; c += WIDTH) {
+        memset(t->room, 0, (size_t)(w.rows * columns * block) * sizeof *t->room);
+    for (int64_t c = 0; c < t->channels; c += block) {
+        const int64_t n = least(block, t->channels - c);
         float *tile = to + c;
 
-        image_to_lanes(t->room, WIDTH, &s->of, at->image, t->c0 + c, least(WIDTH, t->channels - c),
-                       &w);
-        lh__round_f32(t->room, w.rows * columns * WIDTH, s->products, 0);
+        image_to_lanes(t->room, block, &s->of, at->image, t->c0 + c, n, &w);
+        lh__round_f32(t->room, w.rows * columns * block, s->products, 0);
         for (int64_t i = 0; i < at->rows; i++)
             for (int64_t j = 0; j < s->across; j++, tile += t->row)
-                apply(tile, t->step, t->room + (2 * i * columns + 2 * j) * WIDTH, columns * WIDTH,
-                      WIDTH);
+                for (int64_t l = 0; l < n; l += WIDTH)
+                    apply(tile + l, t->step, t->room + (2 * i * columns + 2 * j) * block + l,
+                          columns * block, block);
     }
-}
-
-/* The tiles of a part of images whose channels are last and fill registers, read where they lie;
- * those at a border are copied. */
-static inline __attribute__((always_inline)) void
-read_tiles(const tiling *t, float *tile, const source *s, const part *at, transform *apply) {
-    const images *of = &s->of;
-    const int64_t side = 2 + t->more, position = of->lie.position;
-
-    for (int64_t i = 0; i < at->rows; i++)
-        for (int64_t j = 0; j < s->across; j++, tile += t->row) {
-            const window w = {2 * (at->row + i) - t->pad[0], 2 * j - t->pad[1], side, side};
-            const bool copies = has_border(of, &w);
-            const int64_t column = copies ? t->channels : position;
-            const int64_t line = column * (copies ? side : of->width);
-            const float *from = t->room;
-
-            if (copies) {
-                memset(t->room, 0, (size_t)(side * side * t->channels) * sizeof *t->room);
-                image_to_lanes(t->room, t->channels, of, at->image, t->c0, t->channels, &w);
-            } else {
-                from = of->data + at->image * of->lie.image + t->c0 +
-                       (w.top * of->width + w.left) * position;
-            }
-            for (int64_t c = 0; c < t->channels; c += WIDTH)
-                apply(tile + c, t->step, from + c, line, column);
-        }
 }
 
 /* All tiles of a unit. Returns how many. */
 static inline __attribute__((always_inline)) int64_t tiles_of(const tiling *t, const source *s,
                                                               int64_t unit, transform *apply) {
-    const bool in_place =
-        s->of.lie.position != 1 && t->channels % WIDTH == 0 && s->products == LH__PRODUCTS_F32;
     int64_t tiles = 0, n;
     part at;
 
     n = parts_in(s, unit, &at);
     for (int64_t k = 0; k < n; k++, at.image++, tiles += at.rows * s->across)
-        if (in_place)
-            read_tiles(t, t->to + tiles * t->row, s, &at, apply);
-        else
-            turn_tiles(t, t->to + tiles * t->row, s, &at, apply);
+        tiles_of_part(t, t->to + tiles * t->row, s, &at, apply);
     return tiles;
 }
 
