@@ -89,12 +89,19 @@ static lh_tensor *convolution(machine *m, lh_tensor *x) {
     }
 }
 
-/* Elementwise, but for the mean of the channels. */
+static lh_tensor *centred(machine *m, lh_tensor *x) {
+    lh_tensor *mean = call(m->e, LH_OP_MEAN, TENSORS(x), INTS(1, 2, 3), NONE);
+
+    return call(m->e, LH_OP_SUB, TENSORS(x, mean), NONE, NONE);
+}
+
+/* Elementwise, but for the mean of the channels, and pooling that keeps the shape. */
 static lh_tensor *between(machine *m) {
     static const uint32_t unary[] = {LH_OP_RELU, LH_OP_TANH, LH_OP_SQUARE, LH_OP_GELU};
+    static const int64_t pool[] = {3, 3, 1, 1, 1, 1, 1, 1, 0};
     lh_tensor *x = pick(m);
 
-    switch (draw(m, 8)) {
+    switch (draw(m, 10)) {
     case 0:
         return call(m->e, LH_OP_MUL, TENSORS(x, m->scale), NONE, NONE);
     case 1:
@@ -103,9 +110,9 @@ static lh_tensor *between(machine *m) {
     case 3:
         return call(m->e, LH_OP_DROPOUT, TENSORS(x), NONE, REALS(0.2));
     case 4:
-        return call(m->e, LH_OP_SUB,
-                    TENSORS(x, call(m->e, LH_OP_MEAN, TENSORS(x), INTS(1, 2, 3), NONE)), NONE,
-                    NONE);
+        return centred(m, x);
+    case 5:
+        return call(m->e, LH_OP_MAX_POOL, TENSORS(x), 9, pool, NONE);
     default:
         return call(m->e, unary[draw(m, 4)], TENSORS(x), NONE, NONE);
     }
@@ -123,7 +130,7 @@ static lh_tensor *reshaped(machine *m) {
         return call(m->e, LH_OP_PERMUTE, TENSORS(x), INTS(0, 3, 1, 2), NONE);
     }
     x = call(m->e, LH_OP_RESHAPE, TENSORS(x), 4, shapes[kind], NONE);
-    x = call(m->e, LH_OP_RELU, TENSORS(x), NONE, NONE);
+    x = centred(m, x);
     return call(m->e, LH_OP_RESHAPE, TENSORS(x), 4, images, NONE);
 }
 
