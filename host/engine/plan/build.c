@@ -289,10 +289,15 @@ static void place_heads(builder *b) {
 
 /* ---- Layouts ---- */
 
+/* Whether operand k is in a set; those from the 33rd on never are. */
+static int32_t is_in(uint32_t set, int32_t k) {
+    return k < 32 && set >> k & 1;
+}
+
 /* The value that others of the call have to lie like, or NONE. */
 static int32_t first_alike(const call *c) {
     for (int32_t k = c->n_in; k >= 0; k--)
-        if ((c->lasts & ~c->free) >> k & 1 && c->operands[k].value != NONE)
+        if (is_in(c->lasts & ~c->free, k) && c->operands[k].value != NONE)
             return c->operands[k].value;
     return NONE;
 }
@@ -305,7 +310,7 @@ static int64_t list_uses(const builder *b, const call *c, lh__use *uses) {
 
     for (int32_t k = 0; k <= c->n_in; k++) {
         const operand *o = &c->operands[k];
-        const int32_t last = c->lasts >> k & 1, alike = last && !(c->free >> k & 1);
+        const int32_t last = is_in(c->lasts, k), alike = last && !is_in(c->free, k);
         const int32_t value = o->value != NONE ? o->value : alike ? first : NONE;
 
         if (value == NONE)
@@ -314,7 +319,7 @@ static int64_t list_uses(const builder *b, const call *c, lh__use *uses) {
             .value = value,
             .like = alike ? first : NONE,
             .may = last && is_whole(b, o) && !b->values[value].is_kept,
-            .gains = c->free >> k & 1,
+            .gains = is_in(c->free, k),
             .images = o->view.ndim > 0 ? o->view.shape[0] : 0,
             .channels = o->view.ndim > 1 ? o->view.shape[1] : 0,
         };
@@ -347,7 +352,7 @@ static void find_layouts(builder *b) {
         const call *c = &b->calls[i];
 
         for (int32_t k = 0; k <= c->n_in && c->is_needed; k++)
-            if (c->lasts >> k & 1 && c->operands[k].value != NONE && last[c->operands[k].value])
+            if (is_in(c->lasts, k) && c->operands[k].value != NONE && last[c->operands[k].value])
                 lh__view_put_channels_last(&c->operands[k].view);
     }
 }
