@@ -99,7 +99,7 @@ static void take_small(const weight_grad *w, const part *at, int64_t s0, int64_t
     const window rows = {at->row, 0, at->rows, w->line};
     const int64_t image = at->rows * w->line * w->small_block, size = at->images * image;
 
-    if (w->line > s->to[2] || small < w->small_block)
+    if (w->line > s->to[2])
         memset(g, 0, (size_t)size * sizeof *g);
     for (int64_t i = 0; i < at->images; i++)
         image_to_lanes(g + i * image, w->small_block, &gradient, at->image + i, s0, small, &rows);

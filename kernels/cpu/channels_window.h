@@ -87,7 +87,7 @@ static void fill_window(float *x, const float *data, const sweep *s, const cuts 
     const window w = {at->row * s->step[1] + s->low[1], s->low[2], c->window_rows, c->columns};
     const int64_t size = c->window_rows * c->columns * elements;
 
-    if (has_border(&source, &w) || n < elements)
+    if (has_border(&source, &w))
         memset(x, 0, (size_t)(at->images * size) * sizeof *x);
     for (int64_t i = 0; i < at->images; i++, x += size)
         if (elements == 1)

@@ -1,7 +1,7 @@
 /* index.c - the cpu device's copies, concatenation and selection by index.
  *
- * Invariant: data moves in contiguous runs where the operands allow it, and images are gathered
- * with their channels last too; every other layout and dtype goes to the oracle. An index outside
+ * Invariant: data moves in contiguous runs where the operands allow it; images with channels last
+ * are gather.c's, every other layout and dtype the oracle's. An index outside
  * its axis is never followed. Sums by index are added up in the order of the index: threads share
  * out the elements that are added to.
  */
@@ -214,10 +214,8 @@ void ISA(slice_grad)(const lh__kernel_call *call) {
 }
 
 enum {
-    BLOCK = 256,    /* neighbouring elements of a unit of work */
-    PIECE = 4096,   /* elements that what follows them gets at once */
-    TOGETHER = 8,   /* planes side by side */
-    POSITIONS = 64, /* of an image's index that are a unit of work */
+    BLOCK = 256,  /* neighbouring elements of a unit of work */
+    PIECE = 4096, /* elements that what follows them gets at once */
 };
 
 static int64_t blocks_of(int64_t n) {
@@ -355,164 +353,16 @@ static void run_picks(const lh__kernel_call *call, const picks *p, lh__range_fn 
                    fn, p);
 }
 
-/* GATHER and GATHER_GRAD along the positions of images (n, channels, positions) that lie either
- * way; x is what the index looks into, y has its shape. A unit is a block of an image's channels,
- * and of the index a run of positions. */
-typedef struct images {
-    float *x, *y;
-    const int64_t *index;
-    lh__strides in_x, in_y, in_index;
-    int64_t channels, length, chosen; /* positions of x; of the index */
-    int64_t block, blocks, run, runs;
-    const lh__after *after;
-} images;
-
-/* Which of the call's operands is x, and which y. */
-static const lh__view *looked_into(const lh__kernel_call *call) {
-    return call->op == LH_OP_GATHER ? call->in[0] : call->out;
-}
-
-static const lh__view *looked_up(const lh__kernel_call *call) {
-    return call->op == LH_OP_GATHER ? call->out : call->in[0];
-}
-
-/* x and the index lie alike, y by itself. */
-uint32_t ISA(gather_channels_last)(const lh__kernel_call *call, uint32_t *free) {
-    const lh__view *x = looked_into(call), *y = looked_up(call);
-
-    if (call->ints[0] != 2 || x->ndim != 3 || !has_lines(x, call->in[1], 2) || x->dtype != LH_F32 ||
-        y->dtype != LH_F32 || x->shape[1] < 2 || x->shape[2] < 2)
-        return 0;
-    *free = call->op == LH_OP_GATHER ? 4 : 1;
-    return 7;
-}
-
-/* Whether the call is one of images, some of which have their channels last. */
-static bool is_of_images(const lh__kernel_call *call) {
-    const lh__view *x = looked_into(call), *y = looked_up(call), *index = call->in[1];
-    const bool planes = lh__view_is_contiguous(x), y_planes = lh__view_is_contiguous(y);
-    uint32_t free;
-
-    return ISA(gather_channels_last)(call, &free) && !(planes && y_planes) &&
-           (planes ? lh__view_is_contiguous(index)
-                   : lh__view_is_channels_last(x) && lh__view_is_channels_last(index)) &&
-           (y_planes || lh__view_is_channels_last(y));
-}
-
-/* The images of one unit. */
-static images unit_of(const images *p, int64_t unit) {
-    const int64_t j = unit % p->runs * p->run, c = unit / p->runs % p->blocks * p->block;
-    const int64_t i = unit / p->runs / p->blocks;
-    images u = *p;
-
-    u.x += i * p->in_x.image + c * p->in_x.channel;
-    u.y += i * p->in_y.image + c * p->in_y.channel + j * p->in_y.position;
-    u.index += i * p->in_index.image + c * p->in_index.channel + j * p->in_index.position;
-    u.channels = least(p->block, p->channels - c);
-    u.chosen = least(p->run, p->chosen - j);
-    return u;
-}
-
-/* One position of the index: y = x where it says. Channels of x and the index lie `step` apart. */
-static inline void pick_position(const images *p, int64_t j, int64_t step, int64_t index_step,
-                                 int64_t y_step) {
-    const int64_t *index = p->index + j * p->in_index.position;
-    float *y = p->y + j * p->in_y.position;
-
-    for (int64_t c = 0; c < p->channels; c++) {
-        const int64_t at = index[c * index_step];
-
-        y[c * y_step] =
-            (uint64_t)at < (uint64_t)p->length ? p->x[at * p->in_x.position + c * step] : NAN;
-    }
-}
-
-/* x += y where it says. */
-static inline void put_position(const images *p, int64_t j, int64_t step, int64_t index_step,
-                                int64_t y_step) {
-    const int64_t *index = p->index + j * p->in_index.position;
-    const float *y = p->y + j * p->in_y.position;
-
-    for (int64_t c = 0; c < p->channels; c++) {
-        const int64_t at = index[c * index_step];
-
-        if ((uint64_t)at < (uint64_t)p->length)
-            p->x[at * p->in_x.position + c * step] += y[c * y_step];
-    }
-}
-
-static void pick_images(const void *arg, int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; unit++) {
-        const images u = unit_of(arg, unit);
-
-        for (int64_t j = 0; j < u.chosen; j++)
-            if (u.in_x.channel == 1 && u.in_y.channel == 1)
-                pick_position(&u, j, 1, 1, 1);
-            else
-                pick_position(&u, j, u.in_x.channel, u.in_index.channel, u.in_y.channel);
-    }
-}
-
-/* What a unit adds to is one piece of memory: planes, or a whole image. */
-static void put_images(const void *arg, int64_t begin, int64_t end) {
-    const images *p = arg;
-
-    for (int64_t unit = begin; unit < end; unit++) {
-        const images u = unit_of(p, unit);
-        const int64_t n = u.channels * u.length;
-
-        memset(u.x, 0, (size_t)n * sizeof *u.x);
-        for (int64_t j = 0; j < u.chosen; j++)
-            if (u.in_x.channel == 1 && u.in_y.channel == 1)
-                put_position(&u, j, 1, 1, 1);
-            else
-                put_position(&u, j, u.in_x.channel, u.in_index.channel, u.in_y.channel);
-        if (u.after)
-            u.after->run(u.after, u.x - p->x, n);
-    }
-}
-
-static images images_of(const lh__kernel_call *call) {
-    const lh__view *x = looked_into(call), *y = looked_up(call), *index = call->in[1];
-    const bool grad = call->op == LH__OP_GATHER_GRAD;
-    images p = {.x = x->data,
-                .y = y->data,
-                .index = index->data,
-                .in_x = lh__strides_of(x),
-                .in_y = lh__strides_of(y),
-                .in_index = lh__strides_of(index),
-                .channels = x->shape[1],
-                .length = x->shape[2],
-                .chosen = index->shape[2],
-                .after = call->after};
-
-    p.block = p.in_x.channel == 1 ? p.channels : TOGETHER;
-    p.blocks = parts_of(p.channels, p.block);
-    p.run = grad ? p.chosen : POSITIONS;
-    p.runs = grad ? 1 : parts_of(p.chosen, POSITIONS);
-    return p;
-}
-
-/* False, and nothing done, where the call isn't one of such images. */
-static bool run_images(const lh__kernel_call *call, lh__range_fn *fn) {
-    images p;
-
-    if (!is_of_images(call))
-        return false;
-    p = images_of(call);
-    lh__for_ranges(call->pool, looked_into(call)->shape[0] * p.blocks * p.runs,
-                   1 + LH__TILE / (p.block * (p.run + p.length)), fn, &p);
-    return true;
-}
-
 void ISA(gather)(const lh__kernel_call *call) {
     const lh__view *x = call->in[0], *index = call->in[1];
     bool half = lh__dtype_size(x->dtype) == 2;
     lh__range_fn *fn = half ? pick_16 : of_dtype(x->dtype, pick_f32, pick_f64, pick_i64);
     picks p;
 
-    if (run_images(call, pick_images))
+    if (ISA(gathers_images)(call)) {
+        ISA(gather_images)(call);
         return;
+    }
     if (!fn || !is_plain(call, 1) || !lh__view_is_contiguous(index)) {
         lh__ref_gather(call);
         return;
@@ -530,16 +380,19 @@ static lh__range_fn *put_of(const lh__kernel_call *call, lh__range_fn *f32, lh__
 }
 
 int32_t ISA(gather_grad_runs_after)(const lh__kernel_call *call) {
-    return is_of_images(call) || (put_of(call, put_f32, put_f64, put_i64) && call->out->ndim > 0 &&
-                                  has_lines(call->out, call->in[1], call->ints[0]));
+    return ISA(gathers_images)(call) ||
+           (put_of(call, put_f32, put_f64, put_i64) && call->out->ndim > 0 &&
+            has_lines(call->out, call->in[1], call->ints[0]));
 }
 
 void ISA(gather_grad)(const lh__kernel_call *call) {
     const lh__view *g = call->in[0], *index = call->in[1];
     picks p;
 
-    if (run_images(call, put_images))
+    if (ISA(gathers_images)(call)) {
+        ISA(gather_images)(call);
         return;
+    }
     if (!put_of(call, put_f32, put_f64, put_i64)) {
         lh__ref_gather_grad(call);
         return;

@@ -75,6 +75,11 @@ int32_t ISA(conv_runs_after)(const lh__kernel_call *call);
 int32_t ISA(channel_norm_runs_after)(const lh__kernel_call *call);
 int32_t ISA(gather_grad_runs_after)(const lh__kernel_call *call);
 
+/* gather.c: whether GATHER or GATHER_GRAD is of images some of which have their channels last; runs
+ * it, and what follows. */
+bool ISA(gathers_images)(const lh__kernel_call *call);
+void ISA(gather_images)(const lh__kernel_call *call);
+
 /* lh__device.channels_last: of elementwise calls, reductions, convolutions, normalization over
  * channels, MAX_POOL_INDICES, GATHER and GATHER_GRAD. */
 uint32_t ISA(reduce_channels_last)(const lh__kernel_call *call);

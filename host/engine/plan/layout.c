@@ -2,8 +2,8 @@
  *
  * Convolutions compute with channels side by side; a value that lies so needs no turning on either
  * side. It may where every call that makes or reads it takes it so, and where that is true of all
- * values that have to lie as it does. Invariant: O(uses), but for the depth of the sets (by
- * halving: next to constant).
+ * values that have to lie as it does. O(uses) but for the depth of the sets, which is next to
+ * constant.
  */
 #include "engine/plan/plan.h"
 
